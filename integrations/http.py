@@ -1,0 +1,359 @@
+"""The only door through which HTTP leaves: every gateway calls other systems by ``call`` or ``exchange``.
+
+A call dials an address that was checked (``integrations.addresses``), never follows a redirect, ends at a total
+deadline even against a peer that sends one byte at a time, and reads no more than it was told. Proxies from the
+environment are not used. What failed, and whether the other side may have acted, is told by ``integrations.errors``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import certifi
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from integrations.addresses import Address, resolve
+from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
+
+MAX_ANSWER_BYTES = 1_000_000
+MAX_EXCERPT = 200  # characters of an answer that are quoted in a failure
+READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_METHOD = re.compile(r"[A-Z]{3,10}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CHUNK_BYTES = 16_384
+_SHORTEST_SECRET_PART = 6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. Header names are in lower case; of repeated headers the last counts."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class _Target:
+    host: str
+    port: int
+    tls: bool
+    path: str
+
+
+def call(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    deadline_seconds: float,
+    allow_private: bool = False,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+    secrets: tuple[str, ...] = (),
+) -> Answer:
+    """One request whose answer was a success (2xx); anything else is raised as the failure it means.
+
+    429 and 503 are temporary and carry Retry-After. Another 5xx to a write leaves the outcome unknown, because a server
+    or a proxy before it may fail after the work was done; to a read it is temporary. A redirect and any other 4xx are
+    permanent, the latter with a short excerpt of the answer; 408 and 425 are temporary. ``secrets`` never stand in a text.
+    """
+    answer = exchange(
+        method,
+        url,
+        headers=headers,
+        body=body,
+        deadline_seconds=deadline_seconds,
+        allow_private=allow_private,
+        max_answer_bytes=max_answer_bytes,
+    )
+    if 200 <= answer.status < 300:
+        return answer
+    raise failure_of(answer, method=method, url=url, secrets=secrets)
+
+
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    deadline_seconds: float,
+    allow_private: bool = False,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+) -> Answer:
+    """One request and its answer whatever the status; raises only when there is no usable answer.
+
+    Before anything was sent a failure is temporary (or permanent, for a URL that may not be called). Afterwards the
+    outcome of a write is unknown; a read can be repeated, so its failure is temporary.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    target = _parse_target(url)
+    _refuse_bad_request(method, headers or {})
+    addresses = resolve(target.host, target.port, allow_private=allow_private, deadline_seconds=deadline_seconds)
+    with _connected(target, addresses, deadline=deadline) as connection:
+        try:
+            return _send_and_read(connection, target, method, headers or {}, body, max_answer_bytes)
+        except (OSError, HTTPError, HTTPException) as error:
+            reason = f"{target.host} {_what_happened(error, deadline)} after the request was sent."
+            raise lost_answer(method, reason) from None
+
+
+def lost_answer(method: str, reason: str) -> DeliveryFailure:
+    """The failure for an answer that did not come or cannot be used: a read may be repeated, a write may have worked."""
+    return TemporaryFailure(reason) if method in READ_ONLY else OutcomeUnknown(reason)
+
+
+def failure_of(answer: Answer, *, method: str, url: str, secrets: tuple[str, ...] = ()) -> DeliveryFailure:
+    """What an answer other than 2xx means for the call; see ``call`` for the rules."""
+    host = urlsplit(url).hostname or ""
+    told = f"{host} answered {answer.status}"
+    if 300 <= answer.status < 400:
+        place = urlsplit(urljoin(url, answer.headers.get("location", ""))).hostname or "nowhere"
+        return PermanentFailure(
+            redact(f"{told}: a redirect to {place}, which is not followed. Correct the URL.", secrets)
+        )
+    if answer.status in (408, 425, 429, 503):
+        return TemporaryFailure(f"{told}: it asks to come back later.", retry_after=retry_after_of(answer.headers))
+    reason = redact(f"{told}: {_excerpt(answer)}", secrets)
+    if answer.status >= 500:
+        return lost_answer(method, reason)
+    return PermanentFailure(reason)
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header; a date is taken relative to the answer's own Date, so no clock is read."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    until, sent = _date_of(value), _date_of(headers.get("date", ""))
+    if until is None or sent is None:
+        return None
+    return max(0.0, (until - sent).total_seconds())
+
+
+def redact(text: str, secrets: tuple[str, ...]) -> str:
+    """``text`` with every secret replaced by ``***``: as given, URL-encoded, in parts, and inside Basic credentials."""
+    parts = {form for secret in secrets for form in _forms_of(secret)}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, "***")
+    return text
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    words = [word for word in secret.split() if len(word) >= _SHORTEST_SECRET_PART]
+    for word in [secret, *words]:
+        yield word
+        yield quote(word, safe="")
+        yield base64.b64encode(word.encode()).decode()
+        decoded = _decode_basic(word)
+        yield from (part for part in (decoded, decoded.partition(":")[2]) if len(part) >= _SHORTEST_SECRET_PART)
+
+
+def _decode_basic(word: str) -> str:
+    try:
+        return base64.b64decode(word, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _parse_target(url: str) -> _Target:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise PermanentFailure("The URL cannot be read.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PermanentFailure("Only http and https URLs with a host can be called.")
+    if parts.username is not None or parts.password is not None:
+        raise PermanentFailure("A URL must not carry a user name or password; use the fields for credentials.")
+    if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
+        raise PermanentFailure("The URL contains a space, control character or letter that must be encoded.")
+    tls = parts.scheme == "https"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return _Target(host=parts.hostname, port=port or (443 if tls else 80), tls=tls, path=path)
+
+
+def _refuse_bad_request(method: str, headers: Mapping[str, str]) -> None:
+    if not _METHOD.fullmatch(method):
+        raise PermanentFailure("The HTTP method must be capital letters, such as POST.")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise PermanentFailure("A header's name contains a character that is not allowed.")
+        if not value.isascii() or any(character < " " or character == "\x7f" for character in value):
+            raise PermanentFailure(f"The value of the header {name} contains a character that is not allowed.")
+
+
+@contextmanager
+def _connected(
+    target: _Target, addresses: tuple[Address, ...], *, deadline: float
+) -> Iterator[HTTPConnection | HTTPSConnection]:
+    """A connection to the first address that answers, cut off at the deadline whatever the peer does."""
+    connection, guard = _connect(target, addresses, deadline=deadline)
+    try:
+        yield connection
+    finally:
+        guard.stop()
+        connection.close()
+
+
+def _connect(
+    target: _Target, addresses: tuple[Address, ...], *, deadline: float
+) -> tuple[HTTPConnection | HTTPSConnection, _Guard]:
+    error: Exception = TimeoutError()
+    for address in addresses:
+        if deadline <= time.monotonic():
+            break
+        guard = _Guard(deadline)
+        connection = _new_connection(target, address, guard=guard, deadline=deadline)
+        try:
+            connection.connect()
+        except (OSError, HTTPError) as refused:
+            guard.stop()
+            connection.close()
+            error = refused
+        else:
+            return connection, guard
+    raise TemporaryFailure(f"{target.host} {_what_happened(error, deadline)} before anything was sent.")
+
+
+class _Guard:
+    """Shuts the watched socket at the deadline, so that no read, write or TLS handshake outlives it."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._timer: threading.Timer | None = None
+        self._socket: socket.socket | None = None
+
+    def watch(self, dialled: socket.socket) -> None:
+        self._socket = dialled.dup()  # TLS takes over the original object; a duplicate still reaches the connection
+        self._timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        if self._timer is not None and self._socket is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._socket.close()
+
+    def _cut(self) -> None:
+        try:
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the peer was quicker: already closed
+
+
+def _new_connection(
+    target: _Target, address: Address, *, guard: _Guard, deadline: float
+) -> HTTPConnection | HTTPSConnection:
+    def dial() -> socket.socket:
+        dialled = socket.create_connection((address.ip, address.port), timeout=max(0.01, deadline - time.monotonic()))
+        guard.watch(dialled)
+        return dialled
+
+    remaining = max(0.01, deadline - time.monotonic())
+    if target.tls:
+        return _PinnedHTTPSConnection(target, dial, timeout=remaining, ssl_context=_tls_context())
+    return _PinnedHTTPConnection(target, dial, timeout=remaining)
+
+
+class _PinnedHTTPConnection(HTTPConnection):
+    """Speaks to the host by its name but dials only the address that was checked."""
+
+    def __init__(self, target: _Target, dial: Any, **options: Any) -> None:
+        super().__init__(target.host, target.port, **options)
+        self._dial = dial
+
+    def _new_conn(self) -> socket.socket:
+        dialled: socket.socket = self._dial()
+        return dialled
+
+
+class _PinnedHTTPSConnection(HTTPSConnection):
+    """The same over TLS: SNI and the certificate check use the name."""
+
+    def __init__(self, target: _Target, dial: Any, **options: Any) -> None:
+        super().__init__(target.host, target.port, **options)
+        self._dial = dial
+
+    def _new_conn(self) -> socket.socket:
+        dialled: socket.socket = self._dial()
+        return dialled
+
+
+def _tls_context() -> ssl.SSLContext:
+    """The system's certificates (SSL_CERT_FILE is honoured, for a private authority) and those of certifi."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _send_and_read(
+    connection: HTTPConnection | HTTPSConnection,
+    target: _Target,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    max_answer_bytes: int,
+) -> Answer:
+    # "identity": what is read is what counts against the cap; a compressed bomb is never opened.
+    sent = {"User-Agent": "Backledger", "Accept-Encoding": "identity", **headers, "Connection": "close"}
+    connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
+    response = connection.getresponse()
+    content = _read_at_most(response, max_answer_bytes, method=method, host=target.host)
+    return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
+
+
+def _read_at_most(response: BaseHTTPResponse, limit: int, *, method: str, host: str) -> bytes:
+    content = bytearray()
+    while chunk := response.read(_CHUNK_BYTES, decode_content=False):
+        content += chunk
+        if len(content) > limit:
+            raise lost_answer(method, f"{host} answered with more than {limit} bytes; the answer was not read.")
+    return bytes(content)
+
+
+def _what_happened(error: Exception, deadline: float) -> str:
+    if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+        return "did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused the connection"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"showed a certificate that is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return "could not agree on TLS"
+    return "closed the connection or could not be reached"
+
+
+def _excerpt(answer: Answer) -> str:
+    text = answer.body[: MAX_EXCERPT * 8].decode("utf-8", "replace")
+    if "html" in answer.headers.get("content-type", ""):
+        text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return text[:MAX_EXCERPT] or "(an empty answer)"
+
+
+def _date_of(value: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
