@@ -1,0 +1,40 @@
+# The two commands: make run, make test. Both work on a machine with Python 3.11 to 3.13 and make, nothing else prepared.
+#   make run   [DEMO=1] [PORT=8000] [HOST=127.0.0.1] [NO_APT=1]   docs/running.md
+#   make test  [ARGS="-k restic"] [NO_APT=1]                      CONTRIBUTING.md
+
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$name; break; fi; \
+	done)
+
+.PHONY: run test lint check bench lock clean help require-python
+
+run: require-python
+	@exec $(PYTHON) -m launch run
+
+test: require-python
+	@exec $(PYTHON) -m launch test
+
+# lint, types, import rules, missing migrations: everything but the tests
+lint: require-python
+	@exec $(PYTHON) -m launch lint
+
+# what .ci/run does: lint, then test
+check: require-python
+	@exec $(PYTHON) -m launch check
+
+bench: require-python
+	@exec $(PYTHON) -m launch bench
+
+# pins requirements*.txt anew from requirements*.in; needs uv
+lock: require-python
+	@exec $(PYTHON) -m launch lock
+
+# removes the virtual environment and caches, never data
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis staticfiles
+
+help:
+	@sed -n '1,3p' Makefile
+
+require-python:
+	@if [ -z "$(PYTHON)" ]; then echo "Backledger needs Python 3.11, 3.12 or 3.13, and found none as python3, python3.13, python3.12 or python3.11: install one and try again." >&2; exit 1; fi
