@@ -1,0 +1,1 @@
+"""Flagging: facts, rules, incidents, routes and tickets."""

@@ -1,0 +1,264 @@
+"""Rule settings, silences, incidents and their events; destinations, routes and tickets.
+
+Subjects are named by kind and id (job, client, server, volume, selection, ...), so that one incident table serves all.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from msp.estate.models import Client
+from msp.tenants.secrets import EncryptedJSONField
+from msp.tenants.wall import TenantOwned, one_of, uid_key
+
+SEVERITIES = ("info", "warning", "critical")
+SCOPES = ("tenant", "reseller", "client", "selection", "job")
+SUBJECTS = ("tenant", "channel", "server", "volume", "site", "machine", "selection", "client", "job", "component")
+GROUPINGS = ("incident", "client", "server")
+
+
+class RuleSetting(TenantOwned):
+    """Parameters of a rule at one level; the nearest level wins, parameter by parameter."""
+
+    kind = models.CharField(max_length=40)
+    scope_kind = models.CharField(max_length=12)
+    scope_id = models.BigIntegerField()
+    parameters = models.JSONField(default=dict)
+    enabled = models.BooleanField(null=True)
+    severity = models.CharField(max_length=10, blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("rulesetting"),
+            models.UniqueConstraint(fields=["tenant", "kind", "scope_kind", "scope_id"], name="rulesetting_scope"),
+            one_of("rulesetting", "scope_kind", SCOPES),
+            one_of("rulesetting", "severity", ("", *SEVERITIES)),
+        ]
+
+
+class Silence(TenantOwned):
+    """A window in which incidents of its scope open but nobody is told."""
+
+    scope_kind = models.CharField(max_length=12)
+    scope_id = models.BigIntegerField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    kind = models.CharField(max_length=12, default="maintenance")
+    reason = models.TextField(blank=True)
+    created_by = models.CharField(max_length=200, blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("silence"),
+            one_of("silence", "scope_kind", ("tenant", "client", "server", "selection", "job")),
+            one_of("silence", "kind", ("maintenance", "seeding")),
+            models.CheckConstraint(condition=Q(ends_at__gt=models.F("starts_at")), name="silence_forward"),
+        ]
+        indexes = [models.Index(fields=["tenant", "ends_at"], name="silence_end")]
+
+
+class SubjectState(TenantOwned):
+    """The clock of a subject that is not a job (server, volume, selection, client, tenant): when to evaluate it again."""
+
+    subject_kind = models.CharField(max_length=12)
+    subject_id = models.BigIntegerField()
+    check_after = models.DateTimeField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("subjectstate"),
+            models.UniqueConstraint(fields=["tenant", "subject_kind", "subject_id"], name="subjectstate_subject"),
+            one_of("subjectstate", "subject_kind", SUBJECTS),
+        ]
+        indexes = [models.Index(fields=["check_after"], name="subject_due", condition=Q(check_after__isnull=False))]
+
+
+class Destination(TenantOwned):
+    """A configured ticket system or mailbox. ``config`` is the gateway's ``Config``, encrypted."""
+
+    name = models.CharField(max_length=120)
+    gateway = models.CharField(max_length=40)
+    config = EncryptedJSONField()
+    enabled = models.BooleanField(default=True)
+    dry_run = models.BooleanField(default=False)
+    paused_at = models.DateTimeField(null=True)
+    pause_reason = models.TextField(blank=True)
+    last_delivered_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("destination"),
+            models.UniqueConstraint(fields=["tenant", "name"], name="destination_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Route(TenantOwned):
+    """Ordered rule from incident to destination; first match wins. Empty conditions match everything."""
+
+    position = models.IntegerField()
+    name = models.CharField(max_length=120, blank=True)
+    enabled = models.BooleanField(default=True)
+    kinds = models.JSONField(default=list)
+    severity_at_least = models.CharField(max_length=10, default="info")
+    client_ids = models.JSONField(default=list)
+    reseller_ids = models.JSONField(default=list)
+    server_ids = models.JSONField(default=list)
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    grouping = models.CharField(max_length=10, default="incident")
+    hold_minutes = models.IntegerField(default=60)
+    repeat_hours = models.IntegerField(default=24)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("route"),
+            models.UniqueConstraint(
+                fields=["tenant", "position"], name="route_position", deferrable=models.Deferrable.DEFERRED
+            ),
+            one_of("route", "grouping", GROUPINGS),
+            one_of("route", "severity_at_least", SEVERITIES),
+            models.CheckConstraint(condition=Q(hold_minutes__gte=0, repeat_hours__gte=0), name="route_times"),
+        ]
+
+
+class Ticket(TenantOwned):
+    """The record in the other system: what we want it to be, and what is confirmed.
+
+    ``reference`` is our own id, written into the ticket and looked for before anything is created again. A ticket that
+    is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed.
+    """
+
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)
+    group_key = models.CharField(max_length=200)
+    reference = models.CharField(max_length=40)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    subject = models.CharField(max_length=200)
+    severity = models.CharField(max_length=10, default="warning")
+    wanted_state = models.CharField(max_length=8, default="open")
+    confirmed_state = models.CharField(max_length=8, default="none")
+    external_id = models.CharField(max_length=200, blank=True)
+    external_url = models.CharField(max_length=500, blank=True)
+    thread = models.JSONField(default=dict)
+    last_seq = models.IntegerField(default=0)
+    told_seq = models.IntegerField(default=0)
+    opened_at = models.DateTimeField()
+    created_there_at = models.DateTimeField(null=True)
+    create_attempted_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    check_after = models.DateTimeField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("ticket"),
+            models.UniqueConstraint(fields=["tenant", "reference"], name="ticket_reference"),
+            models.UniqueConstraint(
+                fields=["tenant", "destination", "group_key"], name="ticket_group", condition=Q(wanted_state="open")
+            ),
+            one_of("ticket", "wanted_state", ("open", "closed")),
+            one_of("ticket", "confirmed_state", ("none", "open", "closed")),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "-opened_at"], name="ticket_opened"),
+            models.Index(fields=["check_after"], name="ticket_due", condition=Q(check_after__isnull=False)),
+        ]
+
+
+class TicketUpdate(TenantOwned):
+    """What happened to a ticket on our side, in order; delivery tells what is not told yet, collapsed. Only inserted."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+", db_index=False)
+    seq = models.IntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=10)
+    incident_id = models.BigIntegerField(null=True)
+    text = models.TextField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("ticketupdate"),
+            models.UniqueConstraint(fields=["tenant", "ticket", "seq"], name="ticketupdate_seq"),
+            one_of("ticketupdate", "kind", ("opened", "joined", "left", "note", "reminder", "closed")),
+        ]
+
+
+class Incident(TenantOwned):
+    """One open problem of a subject: a finding that persists.
+
+    ``fingerprint`` is kind and subject. ``since`` is when the problem began, ``opened_at`` when we saw it. Nobody is told
+    before ``tell_after`` (hold, silence, acknowledgement, snooze); ``told_at`` is set by a confirmed delivery only.
+    ``untold_reason`` says in words why nobody has been told. ``check_after``: when to decide again without a new log.
+    """
+
+    kind = models.CharField(max_length=40)
+    subject_kind = models.CharField(max_length=12)
+    subject_id = models.BigIntegerField()
+    fingerprint = models.CharField(max_length=120)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    server_id = models.BigIntegerField(null=True)
+    selection_id = models.BigIntegerField(null=True)
+    job_id = models.BigIntegerField(null=True)
+    severity = models.CharField(max_length=10)
+    state = models.CharField(max_length=8, default="open")
+    summary = models.TextField()
+    evidence = models.JSONField(default=dict)
+    lines = models.JSONField(default=list)
+    since = models.DateTimeField()
+    opened_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    seen_count = models.IntegerField(default=1)
+    reopened_count = models.IntegerField(default=0)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=200, blank=True)
+    acknowledged_until = models.DateTimeField(null=True)
+    acknowledged_note = models.TextField(blank=True)
+    snoozed_until = models.DateTimeField(null=True)
+    silenced_until = models.DateTimeField(null=True)
+    tell_after = models.DateTimeField(null=True)
+    untold_reason = models.TextField(blank=True)
+    told_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    close_reason = models.TextField(blank=True)
+    ticket = models.ForeignKey(Ticket, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
+    last_seq = models.IntegerField(default=0)
+    check_after = models.DateTimeField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("incident"),
+            models.UniqueConstraint(
+                fields=["tenant", "fingerprint"], name="incident_fingerprint", condition=Q(state="open")
+            ),
+            one_of("incident", "state", ("open", "closed")),
+            one_of("incident", "severity", SEVERITIES),
+            one_of("incident", "subject_kind", SUBJECTS),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "-opened_at"], name="incident_open", condition=Q(state="open")),
+            models.Index(fields=["tenant", "client", "-opened_at"], name="incident_client"),
+            models.Index(fields=["tenant", "job_id", "-opened_at"], name="incident_job"),
+            models.Index(fields=["tenant", "ticket"], name="incident_ticket"),
+            models.Index(fields=["tenant", "fingerprint", "-closed_at"], name="incident_closed"),
+            models.Index(fields=["check_after"], name="incident_due", condition=Q(check_after__isnull=False)),
+        ]
+
+
+class IncidentEvent(TenantOwned):
+    """Every change of an incident, with its reason in words. Only inserted."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="+", db_index=False)
+    seq = models.IntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=16)
+    text = models.TextField()
+    actor = models.CharField(max_length=200, blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("incidentevent"),
+            models.UniqueConstraint(fields=["tenant", "incident", "seq"], name="incidentevent_seq"),
+        ]

@@ -1,0 +1,1 @@
+"""Billing by protected size: ledger, meters, prices, plans, invoices, collecting."""

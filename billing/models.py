@@ -1,0 +1,327 @@
+"""Sellers, bill-tos, agreements, plans, subscriptions; the usage ledger; invoice runs, invoices and their numbers.
+
+The ledger and final documents are only inserted (triggers refuse the rest). Money is Decimal, sizes are whole bytes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.postgres.functions import RandomUUID
+from django.db import models
+from django.db.models import Q
+
+from msp.estate.models import Client, Selection
+from msp.tenants.models import Reseller
+from msp.tenants.secrets import EncryptedJSONField
+from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
+
+METRICS = ("protected", "stored", "transferred")
+
+
+class Seller(TenantOwned):
+    """Who invoices: a legal entity with its own number series; of the tenant (reseller empty) or of a reseller.
+
+    ``stripe`` is the encrypted configuration of ``integrations.payments.stripe``, empty without Stripe.
+    """
+
+    reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    legal_name = models.CharField(max_length=200)
+    address = models.TextField(blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    tax_id = models.CharField(max_length=40, blank=True)
+    bank = models.TextField(blank=True)
+    email = models.EmailField(blank=True)
+    number_format = models.CharField(max_length=60, default="{year}-{number:05d}")
+    stripe = EncryptedJSONField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("seller"),
+            models.UniqueConstraint(fields=["tenant", "legal_name"], name="seller_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.legal_name
+
+
+class BillTo(TenantOwned):
+    """Who pays; ``tax_rate`` is a share (0.19), ``terms_days`` from the invoice's date."""
+
+    legal_name = models.CharField(max_length=200)
+    address = models.TextField(blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    tax_id = models.CharField(max_length=40, blank=True)
+    tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    tax_note = models.CharField(max_length=200, blank=True)
+    currency = models.CharField(max_length=3, default="EUR")
+    terms_days = models.IntegerField(default=14)
+    order_number = models.CharField(max_length=80, blank=True)
+    email = models.EmailField(blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("billto"),
+            models.UniqueConstraint(fields=["tenant", "legal_name"], name="billto_name"),
+            models.CheckConstraint(condition=Q(tax_rate__gte=0, tax_rate__lt=1), name="billto_tax_rate"),
+            models.CheckConstraint(condition=Q(terms_days__gte=0), name="billto_terms"),
+        ]
+
+    def __str__(self) -> str:
+        return self.legal_name
+
+
+class Agreement(TenantOwned):
+    """What a bill-to signed with a seller; holds subscriptions."""
+
+    seller = models.ForeignKey(Seller, on_delete=models.PROTECT, related_name="+", db_index=False)
+    bill_to = models.ForeignKey(BillTo, on_delete=models.PROTECT, related_name="+", db_index=False)
+    number = models.CharField(max_length=60)
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True)
+    notice_days = models.IntegerField(default=30)
+    document_hash = models.CharField(max_length=64, blank=True)
+    size_contract = models.CharField(max_length=20, default="1")
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("agreement"),
+            models.UniqueConstraint(fields=["tenant", "number"], name="agreement_number"),
+        ]
+
+
+class Plan(TenantOwned):
+    """A versioned choice of meter, price and unit; a version never changes (a trigger refuses it)."""
+
+    code = models.CharField(max_length=60)
+    version = models.IntegerField(default=1)
+    name = models.CharField(max_length=120)
+    metric = models.CharField(max_length=12, default="protected")
+    meter = models.CharField(max_length=40, default="daily_average")
+    meter_params = models.JSONField(default=dict)
+    price = models.CharField(max_length=40)
+    price_params = models.JSONField(default=dict)
+    unit = models.CharField(max_length=8, default="GB")
+    quantity_places = models.IntegerField(default=3)
+    allowance = models.DecimalField(max_digits=18, decimal_places=6, default=0)
+    minimum = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    currency = models.CharField(max_length=3)
+    carry_days = models.IntegerField(default=3)
+    starts_with = models.CharField(max_length=12, default="first_good")
+    created_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("plan"),
+            models.UniqueConstraint(fields=["tenant", "code", "version"], name="plan_version"),
+            one_of("plan", "metric", METRICS),
+            one_of("plan", "starts_with", ("first_good", "agreed")),
+            models.CheckConstraint(
+                condition=Q(allowance__gte=0, minimum__gte=0, carry_days__gte=0, quantity_places__range=(0, 6)),
+                name="plan_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (version {self.version})"
+
+
+class Subscription(TenantOwned):
+    """Who is on which plan from when: a client or one selection (retail), or a reseller (wholesale)."""
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+", db_index=False)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
+    layer = models.CharField(max_length=10, default="retail")
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    selection = models.ForeignKey(Selection, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("subscription"),
+            one_of("subscription", "layer", ("retail", "wholesale")),
+            models.CheckConstraint(
+                condition=Q(layer="retail", client__isnull=False, reseller__isnull=True)
+                | Q(layer="wholesale", client__isnull=True, reseller__isnull=False),
+                name="subscription_owner",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=models.F("starts_on")), name="subscription_forward"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "client"], name="subscription_client")]
+
+
+class UsageEntry(models.Model):
+    """The ledger: one figure of one source, append-only; a correction is a further entry with the next revision.
+
+    ``source`` names where it came from ("run:<id>", "inventory:<id>", "agreed:<id>"). ``quantity`` is null in an entry that
+    withdraws the source's figure. ``local_day`` is the day in the tenant's zone, fixed at writing with selection, client
+    and reseller. ``measured_at`` is when it was true, ``known_at`` when we learned it. The highest revision counts.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), editable=False)
+    tenant_id = models.BigIntegerField()
+    source = models.CharField(max_length=80)
+    metric = models.CharField(max_length=12)
+    revision = models.IntegerField(default=0)
+    quantity = models.BigIntegerField(null=True)
+    unit = models.CharField(max_length=8, default="byte")
+    basis = models.CharField(max_length=16, blank=True)
+    selection_id = models.BigIntegerField()
+    client_id = models.BigIntegerField()
+    reseller_id = models.BigIntegerField(null=True)
+    job_id = models.BigIntegerField(null=True)
+    run_key = models.CharField(max_length=200, blank=True)
+    run_month = models.DateField(null=True)
+    local_day = models.DateField()
+    measured_at = models.DateTimeField()
+    known_at = models.DateTimeField()
+    reason = models.CharField(max_length=60, blank=True)
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unwalled"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "source", "metric", "revision"], name="usage_source"),
+            one_of("usage", "metric", METRICS),
+            models.CheckConstraint(condition=Q(quantity__isnull=True) | Q(quantity__gte=0), name="usage_quantity"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant_id", "selection_id", "metric", "local_day"], name="usage_day"),
+            models.Index(fields=["tenant_id", "client_id", "local_day"], name="usage_client_day"),
+        ]
+
+
+class InvoiceRun(TenantOwned):
+    """A month of one seller. ``first_day`` to ``last_day`` (exclusive) in ``timezone``, frozen; ``cut_off``: what we knew."""
+
+    seller = models.ForeignKey(Seller, on_delete=models.PROTECT, related_name="+", db_index=False)
+    first_day = models.DateField()
+    last_day = models.DateField()
+    timezone = models.CharField(max_length=64)
+    cut_off = models.DateTimeField()
+    state = models.CharField(max_length=10, default="draft")
+    started_by = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("invoicerun"),
+            models.UniqueConstraint(fields=["tenant", "seller", "first_day"], name="invoicerun_period"),
+            one_of("invoicerun", "state", ("draft", "final")),
+            models.CheckConstraint(condition=Q(last_day__gt=models.F("first_day")), name="invoicerun_forward"),
+        ]
+
+
+class Invoice(TenantOwned):
+    """A document of a seller to a bill-to. Draft: can be rebuilt; final: frozen, numbered, hashed; void: cancelled.
+
+    ``held`` lists, in sentences, what a person must decide before it can be finalised (missing days, changed basis).
+    ``snapshot`` is everything a final document shows; ``content_hash`` is its SHA-256.
+    """
+
+    run = models.ForeignKey(InvoiceRun, on_delete=models.PROTECT, related_name="+", db_index=False)
+    seller = models.ForeignKey(Seller, on_delete=models.PROTECT, related_name="+", db_index=False)
+    bill_to = models.ForeignKey(BillTo, on_delete=models.PROTECT, related_name="+", db_index=False)
+    currency = models.CharField(max_length=3)
+    kind = models.CharField(max_length=10, default="regular")
+    state = models.CharField(max_length=8, default="draft")
+    first_day = models.DateField()
+    last_day = models.DateField()
+    net = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    tax = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    total = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    held = models.JSONField(default=list)
+    decisions = models.JSONField(default=list)
+    number = models.CharField(max_length=60, blank=True)
+    issued_on = models.DateField(null=True)
+    due_on = models.DateField(null=True)
+    finalised_at = models.DateTimeField(null=True)
+    finalised_by = models.CharField(max_length=200, blank=True)
+    voided_at = models.DateTimeField(null=True)
+    void_reason = models.TextField(blank=True)
+    replaces = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    snapshot = models.JSONField(null=True)
+    content_hash = models.CharField(max_length=64, blank=True)
+    draft_hash = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("invoice"),
+            models.UniqueConstraint(
+                fields=["tenant", "seller", "bill_to", "currency", "kind", "first_day"],
+                name="invoice_period",
+                condition=Q(kind="regular") & ~Q(state="void"),
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "seller", "number"], name="invoice_number", condition=~Q(number="")
+            ),
+            one_of("invoice", "kind", ("regular", "credit")),
+            one_of("invoice", "state", ("draft", "final", "void")),
+            models.CheckConstraint(condition=Q(state="draft") | ~Q(number=""), name="invoice_numbered"),
+        ]
+        indexes = [models.Index(fields=["tenant", "-first_day"], name="invoice_month")]
+
+
+class InvoiceLine(TenantOwned):
+    """A line with its working. ``evidence`` lists days with the run and receipt behind each figure."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="+", db_index=False)
+    position = models.IntegerField()
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    description = models.CharField(max_length=300)
+    quantity = models.DecimalField(max_digits=24, decimal_places=6)
+    unit = models.CharField(max_length=8)
+    amount = models.DecimalField(max_digits=18, decimal_places=4)
+    working = models.JSONField()
+    evidence = models.JSONField(default=list)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("invoiceline"),
+            models.UniqueConstraint(fields=["tenant", "invoice", "position"], name="invoiceline_position"),
+        ]
+
+
+class InvoiceSeries(TenantOwned):
+    """The next number of a series; locked last, in a short finalising transaction, so there are no gaps."""
+
+    seller = models.ForeignKey(Seller, on_delete=models.PROTECT, related_name="+", db_index=False)
+    series = models.CharField(max_length=20)
+    next_number = models.IntegerField(default=1)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("invoiceseries"),
+            models.UniqueConstraint(fields=["tenant", "seller", "series"], name="invoiceseries_key"),
+        ]
+
+
+class Collection(TenantOwned):
+    """How a final invoice is collected through a payment service: wanted and confirmed state of the object there."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="+", db_index=False)
+    service = models.CharField(max_length=12, default="stripe")
+    wanted_state = models.CharField(max_length=10, default="open")
+    confirmed_state = models.CharField(max_length=10, default="none")
+    external_ids = models.JSONField(default=dict)
+    external_url = models.CharField(max_length=500, blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("collection"),
+            models.UniqueConstraint(fields=["tenant", "invoice", "service"], name="collection_invoice"),
+            one_of("collection", "wanted_state", ("open", "void")),
+            one_of("collection", "confirmed_state", ("none", "draft", "open", "paid", "void")),
+        ]

@@ -1,0 +1,1 @@
+"""Backledger: watches the backups of a managed service provider's clients and bills what they protect."""

@@ -1,0 +1,1 @@
+"""What ran: backup jobs, their state, their runs; recording, schedules and queries."""

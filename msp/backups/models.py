@@ -1,0 +1,179 @@
+"""Backup jobs, their state and their runs.
+
+``JobRun`` is a partitioned table without foreign keys (they cost a fifth to two fifths of the load): the migration makes
+it, recording resolves its ids, the census looks for orphans. Every query on it names tenant and months.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from msp.estate.models import BackupServer, Selection, Target, no_overlap
+from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
+
+OPERATIONS = ("backup", "copy", "replicate", "restore", "verify", "prune", "inventory")
+OUTCOMES = ("success", "warning", "failure", "missed", "running", "skipped", "cancelled", "unknown")
+
+
+class BackupJob(TenantOwned):
+    """One way to protect a selection: server, target, schedule.
+
+    ``schedule`` is a text that ``msp.backups.schedule`` reads ("" when nobody set one); ``timezone`` is the zone it is
+    in ("" = the client's). ``state`` proposed waits for a person; retired jobs have no clock.
+    """
+
+    server = models.ForeignKey(BackupServer, on_delete=models.PROTECT, related_name="+", db_index=False)
+    selection = models.ForeignKey(Selection, on_delete=models.PROTECT, related_name="+", db_index=False)
+    target = models.ForeignKey(Target, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
+    name = models.CharField(max_length=300)
+    product = models.CharField(max_length=60, blank=True)
+    role = models.CharField(max_length=8, default="primary")
+    state = models.CharField(max_length=12, default="active")
+    schedule = models.CharField(max_length=120, blank=True)
+    timezone = models.CharField(max_length=64, blank=True)
+    registered_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("job"),
+            one_of("job", "role", ("primary", "copy")),
+            one_of("job", "state", ("active", "paused", "retired", "proposed")),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "selection"], name="job_selection"),
+            models.Index(fields=["tenant", "server"], name="job_server"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobSelectionSpan(TenantOwned):
+    job = models.ForeignKey(BackupJob, on_delete=models.CASCADE, related_name="+", db_index=False)
+    selection = models.ForeignKey(Selection, on_delete=models.PROTECT, related_name="+", db_index=False)
+    since = models.DateField()
+    until = models.DateField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [uid_key("jobselection"), no_overlap("jobselection_once", "job")]
+
+
+class JobState(models.Model):
+    """One narrow row a job: the fold over its runs (``msp.backups.folding``) and when to look again.
+
+    ``check_after`` is the earliest moment at which a rule's answer may change without a new log; null only for jobs
+    that are not active (the census counts others).
+    """
+
+    job = models.OneToOneField(BackupJob, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
+    last_run_at = models.DateTimeField(null=True)
+    last_run_key = models.CharField(max_length=200, blank=True)
+    last_outcome = models.CharField(max_length=12, blank=True)
+    last_good_at = models.DateTimeField(null=True)
+    last_success_at = models.DateTimeField(null=True)
+    last_failure_at = models.DateTimeField(null=True)
+    first_failure_at = models.DateTimeField(null=True)
+    failures_in_row = models.IntegerField(default=0)
+    warnings_in_row = models.IntegerField(default=0)
+    last_data_at = models.DateTimeField(null=True)
+    reports_data = models.BooleanField(default=False)
+    protected_bytes = models.BigIntegerField(null=True)
+    protected_at = models.DateTimeField(null=True)
+    transferred_bytes = models.BigIntegerField(null=True)
+    stored_bytes = models.BigIntegerField(null=True)
+    running_since = models.DateTimeField(null=True)
+    last_verify_at = models.DateTimeField(null=True)
+    last_restore_at = models.DateTimeField(null=True)
+    last_errors = models.JSONField(default=list)
+    runs_seen = models.BigIntegerField(default=0)
+    check_after = models.DateTimeField(null=True)
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unwalled"
+        indexes = [
+            models.Index(fields=["check_after"], name="jobstate_due", condition=Q(check_after__isnull=False)),
+            models.Index(fields=["tenant", "job"], name="jobstate_tenant"),
+        ]
+
+
+class JobRun(models.Model):
+    """One execution, as last read. Partitioned by ``filed_month`` (first day of a month); see the migration.
+
+    ``run_key`` makes a repeat harmless: what the log says of itself, else its delivery and place in it.
+    ``problems`` are sentences about implausible values: such a run is shown, moves no clock and is not billed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.UUIDField(default=uuid.uuid4, editable=False)
+    tenant_id = models.BigIntegerField()
+    filed_month = models.DateField()
+    job_id = models.BigIntegerField()
+    selection_id = models.BigIntegerField()
+    client_id = models.BigIntegerField()
+    receipt_id = models.BigIntegerField()
+    place = models.IntegerField(default=0)
+    run_key = models.CharField(max_length=200)
+    revision = models.IntegerField(default=0)
+    operation = models.CharField(max_length=12)
+    action = models.CharField(max_length=40, blank=True)
+    outcome = models.CharField(max_length=12)
+    good = models.BooleanField(default=False)
+    complete = models.BooleanField(null=True)
+    measurable = models.BooleanField(default=False)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    time_told = models.BooleanField(default=True)
+    duration_seconds = models.DecimalField(max_digits=14, decimal_places=3, null=True)
+    protected_bytes = models.BigIntegerField(null=True)
+    changed_bytes = models.BigIntegerField(null=True)
+    transferred_bytes = models.BigIntegerField(null=True)
+    stored_bytes = models.BigIntegerField(null=True)
+    restored_bytes = models.BigIntegerField(null=True)
+    freed_bytes = models.BigIntegerField(null=True)
+    basis = models.CharField(max_length=16, blank=True)
+    product = models.CharField(max_length=60)
+    product_version = models.CharField(max_length=60, blank=True)
+    host = models.CharField(max_length=255, blank=True)
+    archive = models.CharField(max_length=300, blank=True)
+    files = models.JSONField(default=dict)
+    files_failed = models.IntegerField(null=True)
+    errors = models.JSONField(default=list)
+    errors_total = models.IntegerField(default=0)
+    components = models.JSONField(default=list)
+    problems = models.JSONField(default=list)
+    notes = models.JSONField(default=list)
+    exit_code = models.IntegerField(null=True)
+    first_line = models.IntegerField(null=True)
+    last_line = models.IntegerField(null=True)
+    recorded_at = models.DateTimeField()
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        managed = False
+        db_table = "backups_jobrun"
+        base_manager_name = "unwalled"
+
+
+class JobRunRevision(TenantOwned):
+    """The values of a run before a replay or re-assignment changed or removed them. Only inserted."""
+
+    run_id = models.BigIntegerField()
+    job_id = models.BigIntegerField()
+    revision = models.IntegerField()
+    values = models.JSONField()
+    reason = models.CharField(max_length=60)
+    at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [uid_key("jobrunrevision")]
+        indexes = [models.Index(fields=["tenant", "run_id"], name="jobrunrevision_run")]

@@ -1,0 +1,1 @@
+"""What is protected and by whom: clients, sites, machines, selections, backup servers, volumes, targets, policies."""

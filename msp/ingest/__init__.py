@@ -1,0 +1,1 @@
+"""The doors in: bodies and receipts, channels, assignment of runs to jobs, the inbox, replay."""

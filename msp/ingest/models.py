@@ -1,0 +1,155 @@
+"""What was delivered: bodies, receipts, the queue of waiting ones; who a log is about; the inbox.
+
+``Body`` and ``Receipt`` carry no foreign keys and are written by direct COPY; ``Body`` is partitioned by day of arrival
+(its migration makes it). ``ReceiptQueue`` is narrow on purpose: taking a receipt off it is a delete, which costs far
+less than marking the wide row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.postgres.functions import RandomUUID
+from django.db import models
+from django.db.models import Q
+
+from msp.backups.models import BackupJob
+from msp.estate.models import BackupServer
+from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
+
+DOORS = ("http", "batch", "command", "mail", "folder", "wrapper", "pull", "demo")
+RECEIPT_STATES = ("waiting", "done", "inbox", "dismissed")
+INBOX_REASONS = ("unrecognised", "unreadable", "unassigned", "ambiguous", "conflict", "failed", "refused", "unplaced")
+
+
+class Body(models.Model):
+    """What one request brought, compressed with ``codec`` (zstd), immutable. ``size`` is the raw length in bytes."""
+
+    id = models.BigAutoField(primary_key=True)
+    tenant_id = models.BigIntegerField()
+    day = models.DateField()
+    size = models.IntegerField()
+    codec = models.CharField(max_length=8, default="zstd")
+    content = models.BinaryField()
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        managed = False
+        db_table = "ingest_body"
+        base_manager_name = "unwalled"
+
+
+class Receipt(models.Model):
+    """One delivery: where in which body it is, by which door it came, what became of it.
+
+    ``delivery_id`` is the sender's own id or, for a bare post, a hash with a five-minute bucket; with tenant and door it
+    is unique. ``body_offset`` and ``body_length`` give its bytes in the decompressed body. ``meta`` holds what the door
+    knows besides (content type, parameters, envelope flag, file name). ``digest`` is the SHA-256 of its bytes.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), editable=False)
+    tenant_id = models.BigIntegerField()
+    door = models.CharField(max_length=8)
+    delivery_id = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)
+    server_id = models.BigIntegerField(null=True)
+    body_id = models.BigIntegerField()
+    body_day = models.DateField()
+    body_offset = models.IntegerField(default=0)
+    body_length = models.IntegerField()
+    meta = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, default="waiting")
+    format = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=12, blank=True)
+    error = models.TextField(blank=True)
+    error_line = models.IntegerField(null=True)
+    runs = models.IntegerField(default=0)
+    received_at = models.DateTimeField()
+    processed_at = models.DateTimeField(null=True)
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unwalled"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "uid"], name="receipt_uid"),
+            models.UniqueConstraint(fields=["tenant_id", "door", "delivery_id"], name="receipt_delivery"),
+            one_of("receipt", "door", DOORS),
+            one_of("receipt", "state", RECEIPT_STATES),
+        ]
+        indexes = [
+            models.Index(fields=["tenant_id", "-received_at"], name="receipt_received"),
+            models.Index(fields=["tenant_id", "-received_at"], name="receipt_inbox", condition=Q(state="inbox")),
+        ]
+
+
+class ReceiptQueue(models.Model):
+    """A receipt that waits to be processed. ``attempts`` counts crashes while it was in hand."""
+
+    receipt_id = models.BigIntegerField(primary_key=True)
+    tenant_id = models.BigIntegerField()
+    received_at = models.DateTimeField()
+    attempts = models.SmallIntegerField(default=0)
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unwalled"
+        indexes = [models.Index(fields=["tenant_id", "received_at"], name="queue_tenant")]
+
+
+class Assignment(TenantOwned):
+    """Who a log is about: runs of (server, source job, item) belong to this job. What a person decided is remembered here.
+
+    ``server`` is empty for deliveries without a server (a mail to the tenant, a command).
+    """
+
+    server = models.ForeignKey(BackupServer, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    source_job = models.CharField(max_length=300, blank=True)
+    item = models.CharField(max_length=300, blank=True)
+    job = models.ForeignKey(BackupJob, on_delete=models.CASCADE, related_name="+", db_index=False)
+    origin = models.CharField(max_length=8, default="person")
+    created_at = models.DateTimeField()
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("assignment"),
+            models.UniqueConstraint(
+                fields=["tenant", "server", "source_job", "item"], name="assignment_key", nulls_distinct=False
+            ),
+            one_of("assignment", "origin", ("person", "auto")),
+        ]
+
+
+class InboxItem(TenantOwned):
+    """Something a person must look at: a receipt, or one run in it (``place``; -1 for the whole receipt)."""
+
+    receipt_id = models.BigIntegerField()
+    place = models.IntegerField(default=-1)
+    reason = models.CharField(max_length=12)
+    detail = models.TextField(blank=True)
+    line = models.IntegerField(null=True)
+    server = models.ForeignKey(BackupServer, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    source_job = models.CharField(max_length=300, blank=True)
+    item = models.CharField(max_length=300, blank=True)
+    host = models.CharField(max_length=255, blank=True)
+    format = models.CharField(max_length=60, blank=True)
+    state = models.CharField(max_length=10, default="open")
+    opened_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=200, blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("inbox"),
+            models.UniqueConstraint(fields=["tenant", "receipt_id", "place"], name="inbox_place"),
+            one_of("inbox", "reason", INBOX_REASONS),
+            one_of("inbox", "state", ("open", "settled", "dismissed")),
+        ]
+        indexes = [models.Index(fields=["tenant", "-opened_at"], name="inbox_open", condition=Q(state="open"))]

@@ -1,0 +1,1 @@
+"""Who uses the service: tenants, resellers, people, keys; the wall between tenants; audit."""
