@@ -11,24 +11,23 @@ import base64
 import binascii
 import re
 import socket
-import ssl
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-import certifi
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from integrations.addresses import Address, resolve
+from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 
 MAX_ANSWER_BYTES = 1_000_000
@@ -37,6 +36,7 @@ READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _METHOD = re.compile(r"[A-Z]{3,10}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _CHUNK_BYTES = 16_384
 _SHORTEST_SECRET_PART = 6
 
@@ -73,7 +73,7 @@ def call(
 
     429 and 503 are temporary and carry Retry-After. Another 5xx to a write leaves the outcome unknown, because a server
     or a proxy before it may fail after the work was done; to a read it is temporary. A redirect and any other 4xx are
-    permanent, the latter with a short excerpt of the answer; 408 and 425 are temporary. ``secrets`` never stand in a text.
+    permanent, the latter with a short excerpt of the answer; 408 and 425 are temporary. ``secrets`` stand in no text.
     """
     answer = exchange(
         method,
@@ -104,20 +104,23 @@ def exchange(
     Before anything was sent a failure is temporary (or permanent, for a URL that may not be called). Afterwards the
     outcome of a write is unknown; a read can be repeated, so its failure is temporary.
     """
-    deadline = time.monotonic() + deadline_seconds
+    cut_off = CutOff(time.monotonic() + deadline_seconds)
     target = _parse_target(url)
     _refuse_bad_request(method, headers or {})
     addresses = resolve(target.host, target.port, allow_private=allow_private, deadline_seconds=deadline_seconds)
-    with _connected(target, addresses, deadline=deadline) as connection:
+    with _connected(target, addresses, cut_off=cut_off) as connection:
         try:
-            return _send_and_read(connection, target, method, headers or {}, body, max_answer_bytes)
+            answer = _send_and_read(connection, target, method, headers or {}, body, max_answer_bytes)
+            if cut_off.passed():
+                raise TimeoutError  # an answer without a length that was cut would look whole
         except (OSError, HTTPError, HTTPException) as error:
-            reason = f"{target.host} {_what_happened(error, deadline)} after the request was sent."
+            reason = f"{target.host} {what_happened(error, cut_off)} after the request was sent."
             raise lost_answer(method, reason) from None
+    return answer
 
 
 def lost_answer(method: str, reason: str) -> DeliveryFailure:
-    """The failure for an answer that did not come or cannot be used: a read may be repeated, a write may have worked."""
+    """The failure for an answer that never came or is of no use: a read may be repeated, a write may have worked."""
     return TemporaryFailure(reason) if method in READ_ONLY else OutcomeUnknown(reason)
 
 
@@ -195,6 +198,8 @@ def _refuse_bad_request(method: str, headers: Mapping[str, str]) -> None:
     if not _METHOD.fullmatch(method):
         raise PermanentFailure("The HTTP method must be capital letters, such as POST.")
     for name, value in headers.items():
+        if name.lower() in _OURS:
+            raise PermanentFailure(f"The header {name} is set by the connection itself and cannot be given.")
         if not _HEADER_NAME.fullmatch(name):
             raise PermanentFailure("A header's name contains a character that is not allowed.")
         if not value.isascii() or any(character < " " or character == "\x7f" for character in value):
@@ -202,113 +207,65 @@ def _refuse_bad_request(method: str, headers: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _connected(
-    target: _Target, addresses: tuple[Address, ...], *, deadline: float
-) -> Iterator[HTTPConnection | HTTPSConnection]:
+def _connected(target: _Target, addresses: tuple[Address, ...], *, cut_off: CutOff) -> Iterator[_Connection]:
     """A connection to the first address that answers, cut off at the deadline whatever the peer does."""
-    connection, guard = _connect(target, addresses, deadline=deadline)
+    connection = _connect(target, addresses, cut_off=cut_off)
     try:
         yield connection
     finally:
-        guard.stop()
+        cut_off.stop()
         connection.close()
 
 
-def _connect(
-    target: _Target, addresses: tuple[Address, ...], *, deadline: float
-) -> tuple[HTTPConnection | HTTPSConnection, _Guard]:
+def _connect(target: _Target, addresses: tuple[Address, ...], *, cut_off: CutOff) -> _Connection:
     error: Exception = TimeoutError()
-    for address in addresses:
-        if deadline <= time.monotonic():
-            break
-        guard = _Guard(deadline)
-        connection = _new_connection(target, address, guard=guard, deadline=deadline)
+    for index, address in enumerate(addresses):
+        share = cut_off.remaining() / (len(addresses) - index)
+        connection = _new_connection(target, partial(cut_off.dial, address, seconds=share), cut_off=cut_off)
         try:
             connection.connect()
         except (OSError, HTTPError) as refused:
-            guard.stop()
+            cut_off.stop()
             connection.close()
             error = refused
         else:
-            return connection, guard
-    raise TemporaryFailure(f"{target.host} {_what_happened(error, deadline)} before anything was sent.")
+            return connection
+    raise TemporaryFailure(f"{target.host} {what_happened(error, cut_off)} before anything was sent.")
 
 
-class _Guard:
-    """Shuts the watched socket at the deadline, so that no read, write or TLS handshake outlives it."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._timer: threading.Timer | None = None
-        self._socket: socket.socket | None = None
-
-    def watch(self, dialled: socket.socket) -> None:
-        self._socket = dialled.dup()  # TLS takes over the original object; a duplicate still reaches the connection
-        self._timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._cut)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop(self) -> None:
-        if self._timer is not None and self._socket is not None:
-            self._timer.cancel()
-            self._timer.join()
-            self._socket.close()
-
-    def _cut(self) -> None:
-        try:
-            if self._socket is not None:
-                self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the peer was quicker: already closed
-
-
-def _new_connection(
-    target: _Target, address: Address, *, guard: _Guard, deadline: float
-) -> HTTPConnection | HTTPSConnection:
-    def dial() -> socket.socket:
-        dialled = socket.create_connection((address.ip, address.port), timeout=max(0.01, deadline - time.monotonic()))
-        guard.watch(dialled)
-        return dialled
-
-    remaining = max(0.01, deadline - time.monotonic())
+def _new_connection(target: _Target, dial: Callable[[], socket.socket], *, cut_off: CutOff) -> _Connection:
     if target.tls:
-        return _PinnedHTTPSConnection(target, dial, timeout=remaining, ssl_context=_tls_context())
-    return _PinnedHTTPConnection(target, dial, timeout=remaining)
+        return _PinnedHTTPSConnection(target, dial, timeout=cut_off.remaining(), ssl_context=tls_context())
+    return _PinnedHTTPConnection(target, dial, timeout=cut_off.remaining())
 
 
 class _PinnedHTTPConnection(HTTPConnection):
     """Speaks to the host by its name but dials only the address that was checked."""
 
-    def __init__(self, target: _Target, dial: Any, **options: Any) -> None:
+    def __init__(self, target: _Target, dial: Callable[[], socket.socket], **options: Any) -> None:
         super().__init__(target.host, target.port, **options)
         self._dial = dial
 
     def _new_conn(self) -> socket.socket:
-        dialled: socket.socket = self._dial()
-        return dialled
+        return self._dial()
 
 
 class _PinnedHTTPSConnection(HTTPSConnection):
     """The same over TLS: SNI and the certificate check use the name."""
 
-    def __init__(self, target: _Target, dial: Any, **options: Any) -> None:
+    def __init__(self, target: _Target, dial: Callable[[], socket.socket], **options: Any) -> None:
         super().__init__(target.host, target.port, **options)
         self._dial = dial
 
     def _new_conn(self) -> socket.socket:
-        dialled: socket.socket = self._dial()
-        return dialled
+        return self._dial()
 
 
-def _tls_context() -> ssl.SSLContext:
-    """The system's certificates (SSL_CERT_FILE is honoured, for a private authority) and those of certifi."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
+_Connection = _PinnedHTTPConnection | _PinnedHTTPSConnection
 
 
 def _send_and_read(
-    connection: HTTPConnection | HTTPSConnection,
+    connection: _Connection,
     target: _Target,
     method: str,
     headers: Mapping[str, str],
@@ -330,18 +287,6 @@ def _read_at_most(response: BaseHTTPResponse, limit: int, *, method: str, host: 
         if len(content) > limit:
             raise lost_answer(method, f"{host} answered with more than {limit} bytes; the answer was not read.")
     return bytes(content)
-
-
-def _what_happened(error: Exception, deadline: float) -> str:
-    if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
-        return "did not answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "refused the connection"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"showed a certificate that is not trusted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return "could not agree on TLS"
-    return "closed the connection or could not be reached"
 
 
 def _excerpt(answer: Answer) -> str:

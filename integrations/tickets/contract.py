@@ -95,11 +95,11 @@ class Gateway(Protocol):
     """
 
     @property
-    def LABEL(self) -> str:
+    def LABEL(self) -> str:  # noqa: N802 - a constant of the module
         """The name shown to people."""
 
     @property
-    def Config(self) -> type[Any]:
+    def Config(self) -> type[Any]:  # noqa: N802 - a class of the module
         """A frozen dataclass made of ``configuration.setting`` fields."""
 
     def create(self, config: Any, ticket: NewTicket, *, call: Call) -> Created:

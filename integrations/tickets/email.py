@@ -1,0 +1,318 @@
+"""The mail gateway: tickets in a mailbox, or in a ticket system that takes mail, by SMTP.
+
+Every mail of a ticket bears ``[reference]`` in the same subject, a Message-ID made of reference, sequence and action,
+and In-Reply-To and References to the first mail, so that people's programs and ticket systems keep one thread. The
+final note is one mail, with whatever closes the ticket in it; nothing is sent after it. A mail cannot be searched for:
+after a connection that was lost behind the text, nobody can tell whether it arrived.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.headerregistry import Address as MailAddress
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Final
+
+from integrations.addresses import Address, resolve
+from integrations.connecting import CutOff, tls_context, what_happened
+from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.http import redact
+from integrations.tickets.configuration import BadConfig, secrets_of, setting
+from integrations.tickets.contract import Call, Created, NewTicket, Priority, Reference, Thread, TicketEvent, TicketText
+
+LABEL: Final = "Email"
+MAX_SUBJECT = 200  # characters
+
+_REFERENCE = re.compile(r"[A-Za-z0-9-]{1,60}")
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
+_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_SECURITY = (("starttls", "STARTTLS"), ("tls", "TLS from the start"), ("none", "none"))
+_READERS = (("people", "people"), ("intake", "a ticket system's intake"))
+_MARKING = (("by-reader", "only mail to people"), ("always", "always"), ("never", "never"))
+#: X-Priority and Importance as mail programs read them; normal mail carries neither.
+_PRIORITIES: dict[Priority, tuple[str, str]] = {"urgent": ("1", "high"), "high": ("2", "high"), "low": ("5", "low")}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One mailbox or intake and the server that takes mail for it."""
+
+    host: str = setting("SMTP server")
+    sender: str = setting("From", help="Such as Backups <backups@msp.example>; use a mailbox of its own.")
+    recipients: tuple[str, ...] = setting("To", kind="list", help="One or more addresses.")
+    port: int = setting("Port", kind="number", default=587)
+    security: str = setting("Encryption", default="starttls", choices=_SECURITY)
+    username: str = setting("User name", default="")
+    password: str = setting("Password", default="", secret=True)
+    readers: str = setting("The mail is read by", default="people", choices=_READERS)
+    auto_submitted: str = setting(
+        "Mark as sent by a machine",
+        default="by-reader",
+        choices=_MARKING,
+        help="Auto-Submitted stops holiday replies; but Redmine and Roundup discard such mail, RT does not answer it.",
+    )
+    message_domain: str = setting("Domain of Message-IDs", default="", help="Empty: the domain of From.")
+    close_subject: str = setting(
+        "Words that close: in the subject", default="", help="Added to the final mail; Roundup: [status=resolved]"
+    )
+    close_line: str = setting(
+        "Words that close: first line", default="", help="Put before the final text; Redmine: Status: Closed"
+    )
+
+    def __post_init__(self) -> None:
+        if not _DOMAIN.fullmatch(self.host) and not _is_ip(self.host):
+            raise BadConfig("host", "The SMTP server must be a host name or an IP address.")
+        if not 1 <= self.port <= 65535:
+            raise BadConfig("port", "The port must be between 1 and 65535.")
+        _parse_address(self.sender, field="sender")
+        if not self.recipients:
+            raise BadConfig("recipients", "At least one recipient is required.")
+        for recipient in self.recipients:
+            _parse_address(recipient, field="recipients")
+        if self.message_domain and not _DOMAIN.fullmatch(self.message_domain):
+            raise BadConfig("message_domain", "The domain of Message-IDs must be a domain, such as msp.example.")
+        if bool(self.username) != bool(self.password):
+            raise BadConfig("password", "User name and password must be given together, or neither.")
+
+
+def find_after(config: Config) -> timedelta | None:
+    """None: a mailbox cannot be asked what has arrived, so an unknown sending is never repeated by itself."""
+    return None
+
+
+def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
+    """Send the first mail; the ticket's id is its Message-ID."""
+    message = _new_message(config, ticket.reference, ticket.text, sequence=0, action="create", now=call.now)
+    if ticket.priority in _PRIORITIES:
+        message["X-Priority"], message["Importance"] = _PRIORITIES[ticket.priority]
+    _send(config, message, call=call)
+    return Created(str(message["Message-ID"]))
+
+
+def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
+    """Send a mail into the thread."""
+    _send(config, _reply(config, thread, text, sequence=sequence, action="comment", now=call.now), call=call)
+
+
+def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
+    """Send the final note with the words that close the ticket: one mail, because any mail after it would reopen."""
+    if config.close_line:
+        html = None if text.html is None else f"<p>{config.close_line}</p>\n{text.html}"
+        text = TicketText(text.subject, f"{config.close_line}\n\n{text.body}", html)
+    _send(config, _reply(config, thread, text, sequence=sequence, action="close", now=call.now), call=call)
+
+
+def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
+    """Always raises: SMTP only sends."""
+    raise PermanentFailure("A mailbox cannot be searched, so a sent mail cannot be looked up.")
+
+
+def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, now: datetime) -> tuple[TicketEvent, ...]:
+    """Always raises: mail sends no callbacks."""
+    raise PermanentFailure("A mail destination takes no callbacks.")
+
+
+def check(config: Config, *, call: Call) -> tuple[str, ...]:
+    """Connect, log in and name sender and recipients to the server, then leave without sending a mail."""
+    problems = []
+    if config.password and config.security == "none" and not call.allow_private:
+        problems.append("Without encryption the password would travel openly. Choose STARTTLS or TLS.")
+    try:
+        with _session(config, call) as (server, _):
+            _name_addresses(server, config)
+            server.rset()
+    except DeliveryFailure as failure:
+        problems.append(failure.reason)
+    return tuple(problems)
+
+
+def _reply(
+    config: Config, thread: Thread, text: TicketText, *, sequence: int, action: str, now: datetime
+) -> EmailMessage:
+    if not _MESSAGE_ID.fullmatch(thread.external_id):
+        raise PermanentFailure("The ticket's id is not the Message-ID of a mail; was it opened in another destination?")
+    message = _new_message(config, thread.reference, text, sequence=sequence, action=action, now=now)
+    message["In-Reply-To"] = thread.external_id
+    message["References"] = thread.external_id
+    return message
+
+
+def _new_message(
+    config: Config, reference: Reference, text: TicketText, *, sequence: int, action: str, now: datetime
+) -> EmailMessage:
+    if not _REFERENCE.fullmatch(reference):
+        raise PermanentFailure("The ticket's reference contains something other than letters, digits and hyphens.")
+    message = EmailMessage(policy=SMTP)
+    message["From"] = _parse_address(config.sender, field="sender")
+    message["To"] = [_parse_address(recipient, field="recipients") for recipient in config.recipients]
+    message["Subject"] = _subject(reference, text.subject, config.close_subject if action == "close" else "")
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{reference}.{sequence}.{action}@{_message_domain(config)}>"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["X-Backledger-Reference"] = reference
+    if _is_marked(config):
+        message["Auto-Submitted"] = "auto-generated"
+    # Quoted-printable keeps lines short and in ASCII: no server on the way has to alter them.
+    message.set_content(_clean_body(text.body), cte="quoted-printable")
+    if text.html is not None:
+        message.add_alternative(_clean_body(text.html), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _subject(reference: Reference, subject: str, closing: str) -> str:
+    """One printable line: what a client's name or a log brings must not become a header of its own."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in subject).split())
+    return f"[{reference}] {line[:MAX_SUBJECT]} {closing}".strip()
+
+
+def _clean_body(body: str) -> str:
+    """The text without control characters and lone surrogates, which cannot be sent as UTF-8."""
+    cleaned = "".join(character for character in body if character.isprintable() or character in "\n\t")
+    return cleaned.encode("utf-8", "replace").decode()
+
+
+def _message_domain(config: Config) -> str:
+    return config.message_domain or _parse_address(config.sender, field="sender").domain
+
+
+def _is_marked(config: Config) -> bool:
+    return config.auto_submitted == "always" or (config.auto_submitted == "by-reader" and config.readers == "people")
+
+
+def _send(config: Config, message: EmailMessage, *, call: Call) -> None:
+    """Hand the mail over to the server for all recipients or none; raises the failure that describes the end."""
+    content = message.as_bytes()
+    with _session(config, call) as (server, cut_off):
+        _name_addresses(server, config)
+        _refuse_unless(server.docmd("DATA"), 354, "the start of the mail", config)
+        try:
+            server.send(_with_doubled_dots(content) + b".\r\n")
+            reply = server.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            raise OutcomeUnknown(f"{config.host} {what_happened(error, cut_off)} after the mail was sent.") from None
+        _refuse_unless(reply, 250, "the mail", config)
+
+
+def _with_doubled_dots(content: bytes) -> bytes:
+    """RFC 5321 section 4.5.2: a line that starts with a dot gets another one."""
+    return re.sub(rb"(?m)^\.", b"..", content)
+
+
+def _name_addresses(server: smtplib.SMTP, config: Config) -> None:
+    sender = _parse_address(config.sender, field="sender").addr_spec
+    _refuse_unless(server.mail(sender), 250, f"the sender {sender}", config)
+    for recipient in config.recipients:
+        address = _parse_address(recipient, field="recipients").addr_spec
+        _refuse_unless(server.rcpt(address), 250, f"the recipient {address}", config)
+
+
+def _refuse_unless(reply: tuple[int, bytes], expected: int, what: str, config: Config) -> None:
+    """Raise what an SMTP reply means: 4xx may work later, 5xx will not. 251 is a recipient that is forwarded."""
+    code, text = reply
+    if code == expected or (expected == 250 and code == 251):
+        return
+    told = " ".join(text.decode("utf-8", "replace").split())[:200]
+    reason = redact(f"{config.host} refused {what}: {code} {told}", secrets_of(config))
+    raise TemporaryFailure(reason) if code < 500 else PermanentFailure(reason)
+
+
+@contextmanager
+def _session(config: Config, call: Call) -> Iterator[tuple[smtplib.SMTP, CutOff]]:
+    """A greeted, encrypted and logged-in connection; what breaks before the mail's text is temporary."""
+    cut_off = CutOff(time.monotonic() + call.deadline_seconds)
+    addresses = resolve(
+        config.host, config.port, allow_private=call.allow_private, deadline_seconds=call.deadline_seconds
+    )
+    try:
+        server = _Server(config, addresses, cut_off)
+        _prepare(server, config)
+        yield server, cut_off
+        _leave(server)
+    except (OSError, smtplib.SMTPException) as error:
+        raise TemporaryFailure(f"{config.host} {what_happened(error, cut_off)} before the mail was sent.") from None
+    finally:
+        cut_off.stop()
+
+
+def _prepare(server: smtplib.SMTP, config: Config) -> None:
+    _refuse_unless(server.ehlo(), 250, "the greeting", config)
+    if config.security == "starttls":
+        _start_tls(server, config)
+    if config.username:
+        _log_in(server, config)
+
+
+def _start_tls(server: smtplib.SMTP, config: Config) -> None:
+    if not server.has_extn("starttls"):
+        raise PermanentFailure(f"{config.host} does not offer STARTTLS; choose another encryption or port.")
+    _refuse_unless(server.starttls(context=tls_context()), 220, "STARTTLS", config)
+    _refuse_unless(server.ehlo(), 250, "the greeting", config)
+
+
+def _log_in(server: smtplib.SMTP, config: Config) -> None:
+    try:
+        server.login(config.username, config.password)
+    except smtplib.SMTPResponseException as refused:
+        text = refused.smtp_error if isinstance(refused.smtp_error, bytes) else str(refused.smtp_error).encode()
+        _refuse_unless((refused.smtp_code, text), 235, "the user name or password", config)
+    except smtplib.SMTPNotSupportedError:
+        raise PermanentFailure(f"{config.host} takes no user name and password on this connection.") from None
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say good-bye; the mail is accepted, so it does not matter whether the server still answers."""
+    try:
+        server.quit()
+    except (OSError, smtplib.SMTPException):
+        server.close()
+
+
+class _Server(smtplib.SMTP):
+    """An SMTP client that dials only checked addresses; the certificate is checked against the host's name."""
+
+    def __init__(self, config: Config, addresses: tuple[Address, ...], cut_off: CutOff) -> None:
+        self._addresses = addresses
+        self._cut_off = cut_off
+        self._tls_at_once = config.security == "tls"
+        # The name in EHLO is given, as looking up our own would block without a deadline.
+        super().__init__(config.host, config.port, local_hostname=_message_domain(config), timeout=cut_off.remaining())
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        dialled = self._dial()
+        return tls_context().wrap_socket(dialled, server_hostname=host) if self._tls_at_once else dialled
+
+    def _dial(self) -> socket.socket:
+        error: OSError = TimeoutError()
+        for index, address in enumerate(self._addresses):
+            try:
+                share = self._cut_off.remaining() / (len(self._addresses) - index)
+                return self._cut_off.dial(address, seconds=share)
+            except OSError as refused:
+                error = refused
+        raise error
+
+
+def _parse_address(text: str, *, field: str) -> MailAddress:
+    name, address = parseaddr(text)
+    user, _, domain = address.rpartition("@")
+    spec_is_plain = address.isascii() and address.isprintable() and not re.search(r'[\s"(),:;<>\[\]\\]', address)
+    if not user or not spec_is_plain or not _DOMAIN.fullmatch(domain) or not name.isprintable():
+        raise BadConfig(field, f"{text[:100]!r} is not a mail address such as desk@msp.example.")
+    return MailAddress(display_name=name, username=user, domain=domain)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
