@@ -48,11 +48,13 @@ def fingerprint(kind: str, subject: Subject) -> str:
 class JobFacts:
     """A backup job as its state row, its links and the waiting queue tell it.
 
-    ``schedule`` is text for ``parse_schedule`` ("" if none is set); ``tolerance`` and ``grace`` are set where the job or its
-    policy sets them and then win over the rule's parameters. ``zone`` is the IANA zone the schedule is meant in.
-    ``failures_in_row`` and ``warnings_in_row`` count since the last good run. ``reports_data`` says whether the product has
-    ever told a protected or transferred size. ``awaiting_since`` is when the oldest unprocessed receipt of the tenant
-    came in; ``resumed_at`` when processing began again after an interruption of ours.
+    ``schedule`` is text for ``parse_schedule`` ("" if none is set); ``tolerance`` and ``grace`` are set where the job
+    or its policy sets them and then win over the rule's parameters. ``zone`` is the IANA zone the schedule is meant
+    in. ``failures_in_row`` and ``warnings_in_row`` count since the last good run, ``first_failure_at`` is the first
+    of those failures. ``reports_data`` says whether the product has ever told a protected or transferred size.
+    ``awaiting_since`` is when the oldest unprocessed receipt of the tenant came in; ``resumed_at`` when processing
+    began again after an interruption of ours. ``overdue_at`` is filled in by ``check_subject`` from the settings of
+    "no recent backup".
     """
 
     tenant_id: int
@@ -80,7 +82,7 @@ class JobFacts:
     last_good_at: datetime | None = None
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
-    last_warning_at: datetime | None = None
+    first_failure_at: datetime | None = None
     last_data_at: datetime | None = None
     last_protected_bytes: int | None = None
     last_transferred_bytes: int | None = None
@@ -91,6 +93,7 @@ class JobFacts:
     reports_data: bool = False
     awaiting_since: datetime | None = None
     resumed_at: datetime | None = None
+    overdue_at: datetime | None = None
 
     @property
     def subject(self) -> Subject:
@@ -162,11 +165,12 @@ Facts = JobFacts | ClientFacts | TenantFacts
 class Finding:
     """What a rule reports now.
 
-    ``summary`` is one sentence for a person: what, since when, what was expected. ``since`` is when the problem began, not
-    when it was noticed. ``occurrence`` names the latest happening that the finding rests on (a run, a deadline): a finding
-    with another occurrence counts as a repeat, one with the same is the same seen twice. ``deadline`` is the moment from
-    which waiting any longer would be wrong, whatever the hold; ``repeat_every`` the rule's own reminder interval.
-    ``evidence`` is JSON-able; ``lines`` are the telling lines of the log.
+    ``summary`` is one sentence for a person: what, since when, what was expected. ``since`` is when the problem
+    began, not when it was noticed. ``occurrence`` names the latest happening that the finding rests on (a run, a
+    deadline): a finding with another occurrence counts as a repeat, one with the same is the same seen twice.
+    ``repeats`` is how often it has happened, where the rule knows (else deciding counts). ``deadline`` is the moment
+    from which waiting any longer would be wrong, whatever the hold; ``repeat_every`` the rule's own reminder
+    interval. ``evidence`` is JSON-able; ``lines`` are the telling lines of the log.
     """
 
     kind: str
@@ -175,6 +179,7 @@ class Finding:
     summary: str
     since: datetime
     occurrence: str
+    repeats: int | None = None
     deadline: datetime | None = None
     repeat_every: timedelta | None = None
     sticky: bool = False
@@ -189,7 +194,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class CannotCheck:
-    """The product does not report what the rule needs; ``reason`` is a sentence. It neither opens nor closes anything."""
+    """The product does not report what the rule needs; ``reason`` is a sentence. Nothing opens or closes by it."""
 
     kind: str
     subject: Subject

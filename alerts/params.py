@@ -1,8 +1,8 @@
 """Parameters of a rule: how a field is declared, read from stored JSON and refused with a sentence.
 
-Each rule has a frozen ``Params`` dataclass whose fields are made by ``whole_number`` or ``yes_no``; forms, the API schema
-and the documentation are derived from their metadata. Every limit stands on one field alone: so values that were
-valid when each was saved stay valid together, whichever scopes they are inherited from.
+Each rule has a frozen ``Params`` dataclass whose fields are made by ``whole_number`` or ``yes_no``; forms, the API
+schema and the documentation are derived from their metadata. Every limit stands on one field alone: so values that
+were valid when each was saved stay valid together, whichever scopes they are inherited from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Moments, durations and sizes in words, for the sentences of findings and incidents. English, whatever the machine's locale."""
+"""Moments, durations and sizes in words, for the sentences of findings and incidents.
+
+Rules and deciding call it; the words are English whatever the locale of the machine, the moments in the zone given.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,16 @@ _SIZES = ((10**15, "PB"), (10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, 
 def moment_words(moment: datetime, zone: str) -> str:
     """A moment as a person in the zone reads it: "Tue 3 Mar 2026 22:00 CET"."""
     local = moment.astimezone(ZoneInfo(zone))
-    return f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year} {local:%H:%M} {local.tzname()}"
+    day = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}"
+    return f"{day} {local:%H:%M} {local.tzname()}"
 
 
 def duration_words(duration: timedelta) -> str:
     """A duration in its two largest units: "1 day 2 hours"; "0 minutes" for less than one."""
     minutes = int(duration.total_seconds()) // 60
     parts = [(minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute")]
-    return " ".join(count_words(count, name) for count, name in parts if count)[:60] or "0 minutes"
+    told = [count_words(count, name) for count, name in parts if count]
+    return " ".join(told[:2]) or "0 minutes"
 
 
 def count_words(count: int, name: str) -> str:

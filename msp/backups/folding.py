@@ -51,9 +51,10 @@ class RunValues:
 class StateValues:
     """A job's state. ``last_run_at`` and ``last_run_key`` are the newest run folded, of whatever operation.
 
-    ``last_outcome`` and the counters are of backup and copy; the counters and ``first_failure_at`` run since the last good
-    run, and ``last_errors`` are the lines of the newest run since then that was not good. ``last_data_at`` is the last run
-    that both selected and sent something, as far as the product tells. ``runs_seen`` counts finished runs.
+    ``last_outcome`` and the counters are of backup and copy; the counters and ``first_failure_at`` run since the last
+    good run, and ``last_errors`` are the lines of the newest run since then that was not good. ``last_data_at`` is
+    the last run that both selected and sent something, as far as the product tells. ``runs_seen`` counts finished
+    runs.
     """
 
     last_run_at: datetime | None = None

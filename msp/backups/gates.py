@@ -1,7 +1,8 @@
 """The three gates of a run: good, complete, measurable; and the problems that bar a run from all of them.
 
-Recording asks once for each run, with the tolerance of the job's policy. Only a good run moves a clock, only a measurable
-one counts for the bill. A run with problems (values that cannot be true) is kept and shown, and passes no gate. Pure.
+Recording asks once for each run, with the tolerance of the job's policy. Only a good run moves a clock, only a
+measurable one counts for the bill. A run with problems (values that cannot be true) is kept and shown, and passes no
+gate. Pure.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from integrations.logs.joblog import ErrorKind, JobLog, LogError, Operation, Outcome
 
@@ -27,14 +29,14 @@ _SIZES = ("protected", "changed", "transferred", "stored", "restored", "freed")
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """What a policy tolerates. Either limit is enough: a number of files, or a share of all files read.
+    """What a policy tolerates; by itself nothing. Either limit is enough: a number of files, or a share of all files.
 
     ``unread_share`` is the plan's limit for billing: how much of the files may be unread in a run that still measures.
     """
 
-    files: int = 10
-    share: float = 0.001
-    unread_share: float = 0.01
+    files: int = 0
+    share: Decimal = Decimal(0)
+    unread_share: Decimal = Decimal("0.01")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,5 +140,5 @@ def _is_complete(outcome: Outcome, *, said: bool | None, good: bool) -> bool | N
     return False if outcome in ("failure", "missed", "cancelled", "skipped") else None
 
 
-def _within(count: int, *, files: int, share: float, files_total: int | None) -> bool:
+def _within(count: int, *, files: int, share: Decimal, files_total: int | None) -> bool:
     return count <= files or (files_total is not None and count <= share * files_total)

@@ -1,8 +1,9 @@
 """When a good backup is due: schedules read from text, and the moments that follow from them.
 
-Rules ask when a job is overdue, metering asks on which local days a run was due. A schedule is wall-clock time in a zone:
-in the spring gap a run is due at the first moment after it, in the repeated autumn hour at the first pass. Intervals and
-tolerances are elapsed time: six hours are six hours on every day. Pure: the moment and the zone are always given.
+Rules ask when a job is overdue, metering asks on which local days a run was due. A schedule is wall-clock time in a
+zone: in the spring gap a run is due at the first moment after it, in the repeated autumn hour at the first pass.
+Intervals and tolerances are elapsed time: six hours are six hours on every day. Pure: the moment and the zone are
+always given.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def overdue_after(
     registered_at: datetime,
     zone: str,
 ) -> datetime:
-    """The moment from which the job is overdue, in UTC; at that moment itself it is not overdue yet.
+    """The moment from which the job is overdue, in UTC; at that very moment it is.
 
     With a schedule: the first expected start after the last good run ended, plus grace. Without one: the last good run
     plus tolerance plus grace. A job that never had a good run counts from its registration. A later good run never
@@ -131,9 +132,7 @@ def overdue_after(
     return expected_after(schedule, last_good + early, zone) + grace
 
 
-def due_days(
-    schedule: Schedule, *, first_day: date, last_day: date, zone: str, anchor: datetime = EPOCH
-) -> set[date]:
+def due_days(schedule: Schedule, *, first_day: date, last_day: date, zone: str, anchor: datetime = EPOCH) -> set[date]:
     """The local days from the first to the last, both included, on which at least one run was due.
 
     An interval of more than a day counts from ``anchor``, so that two periods side by side agree.

@@ -1,0 +1,116 @@
+"""Which destination an incident goes to: ordered routes, the first that matches wins.
+
+Ticketing asks for each incident that may be told. The answer names the destination, what shares one ticket with it, how
+long to hold it and how often to remind; or says in a sentence why nobody is told. Pure; an empty condition matches all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from alerts.facts import Severity, Subject, fingerprint, is_at_least
+
+Grouping = Literal["incident", "client", "server"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentFacts:
+    """What a route may look at."""
+
+    kind: str
+    subject: Subject
+    severity: Severity
+    client_id: int | None = None
+    reseller_id: int | None = None
+    server_id: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the incident within its tenant."""
+        return fingerprint(self.kind, self.subject)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteValues:
+    """A route as stored. ``destination_id`` None tells nobody on purpose; ``repeat_every`` None never reminds."""
+
+    route_id: int
+    position: int
+    name: str = ""
+    enabled: bool = True
+    kinds: frozenset[str] = frozenset()
+    severity_at_least: Severity = "info"
+    client_ids: frozenset[int] = frozenset()
+    reseller_ids: frozenset[int] = frozenset()
+    server_ids: frozenset[int] = frozenset()
+    destination_id: int | None
+    grouping: Grouping = "incident"
+    hold_minutes: int = 60
+    repeat_every: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """Where an incident goes, and how."""
+
+    route_id: int
+    destination_id: int
+    group_key: str
+    hold_minutes: int
+    repeat_every: timedelta | None
+
+
+@dataclass(frozen=True)
+class NoRoute:
+    """Nobody is told; ``reason`` is a sentence."""
+
+    reason: str
+
+
+def route(incident: IncidentFacts, routes: Iterable[RouteValues]) -> Routed | NoRoute:
+    """The destination by the first route, in order of position, whose conditions all hold."""
+    for candidate in sorted(routes, key=lambda one: (one.position, one.route_id)):
+        if candidate.enabled and _matches(candidate, incident):
+            return _follow(candidate, incident)
+    return NoRoute("No route matches this incident.")
+
+
+def group_key(incident: IncidentFacts, grouping: Grouping) -> str:
+    """Incidents of one destination that share this key share one ticket.
+
+    An incident without a client (or server) cannot be grouped by it and stands alone.
+    """
+    if grouping == "client" and incident.client_id is not None:
+        return f"client:{incident.client_id}"
+    if grouping == "server" and incident.server_id is not None:
+        return f"server:{incident.server_id}"
+    return f"incident:{incident.fingerprint}"
+
+
+def _follow(chosen: RouteValues, incident: IncidentFacts) -> Routed | NoRoute:
+    if chosen.destination_id is None:
+        return NoRoute(f'The route "{chosen.name or chosen.position}" tells nobody on purpose.')
+    return Routed(
+        route_id=chosen.route_id,
+        destination_id=chosen.destination_id,
+        group_key=group_key(incident, chosen.grouping),
+        hold_minutes=chosen.hold_minutes,
+        repeat_every=chosen.repeat_every,
+    )
+
+
+def _matches(candidate: RouteValues, incident: IncidentFacts) -> bool:
+    return (
+        (not candidate.kinds or incident.kind in candidate.kinds)
+        and is_at_least(incident.severity, candidate.severity_at_least)
+        and _is_among(incident.client_id, candidate.client_ids)
+        and _is_among(incident.reseller_id, candidate.reseller_ids)
+        and _is_among(incident.server_id, candidate.server_ids)
+    )
+
+
+def _is_among(wanted: int | None, allowed: frozenset[int]) -> bool:
+    return not allowed or wanted in allowed
