@@ -6,8 +6,7 @@ its own file, one line here, and its tests; forms, API schema and documentation 
 
 from __future__ import annotations
 
-from integrations.tickets import email, rest
-from integrations.tickets.configuration import (
+from integrations.configuration import (
     BadConfig,
     Setting,
     config_from_json,
@@ -15,6 +14,7 @@ from integrations.tickets.configuration import (
     describe,
     secrets_of,
 )
+from integrations.tickets import email, rest
 from integrations.tickets.contract import (
     Call,
     Created,

@@ -23,10 +23,10 @@ from email.utils import format_datetime, parseaddr
 from typing import Final
 
 from integrations.addresses import Address, resolve
+from integrations.configuration import BadConfig, secrets_of, setting
 from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.http import redact
-from integrations.tickets.configuration import BadConfig, secrets_of, setting
 from integrations.tickets.contract import Call, Created, NewTicket, Priority, Reference, Thread, TicketEvent, TicketText
 
 LABEL: Final = "Email"

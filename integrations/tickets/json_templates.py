@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
+from integrations.configuration import BadConfig
 from integrations.errors import PermanentFailure
-from integrations.tickets.configuration import BadConfig
 
 MAX_DEPTH = 20
 MISSING = object()  # what ``pick`` answers where nothing is

@@ -19,9 +19,9 @@ from typing import Final, cast
 from urllib.parse import urljoin, urlsplit
 
 from integrations import http
+from integrations.configuration import BadConfig, secrets_of, setting
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure
 from integrations.tickets import signatures
-from integrations.tickets.configuration import BadConfig, secrets_of, setting
 from integrations.tickets.contract import Call, Created, NewTicket, Reference, Thread, TicketEvent, TicketText
 from integrations.tickets.json_templates import MISSING, check_template, fill_json, fill_text, fill_url, pick
 

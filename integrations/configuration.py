@@ -1,4 +1,4 @@
-"""Turns the stored JSON of a destination into a gateway's ``Config``, and a ``Config`` class into form fields.
+"""Turns the stored JSON of a destination into a plug-in's ``Config``, and a ``Config`` class into form fields.
 
 A ``Config`` is a frozen dataclass whose fields are made by ``setting``; its own cross-checks stand in
 ``__post_init__`` and raise ``BadConfig``. Forms, the API schema and the documentation are derived from
