@@ -92,7 +92,10 @@ class Agreement(TenantOwned):
 
 
 class Plan(TenantOwned):
-    """A versioned choice of meter, price and unit; a version never changes (a trigger refuses it)."""
+    """A versioned choice of meter, price and unit; a version never changes (a trigger refuses it).
+
+    ``pool``: the meter sees one sum a day of all that a subscription covers, or each selection by itself, added after.
+    """
 
     code = models.CharField(max_length=60)
     version = models.IntegerField(default=1)
@@ -102,6 +105,7 @@ class Plan(TenantOwned):
     meter_params = models.JSONField(default=dict)
     price = models.CharField(max_length=40)
     price_params = models.JSONField(default=dict)
+    pool = models.CharField(max_length=12, default="subscription")
     unit = models.CharField(max_length=8, default="GB")
     quantity_places = models.IntegerField(default=3)
     allowance = models.DecimalField(max_digits=18, decimal_places=6, default=0)
@@ -117,6 +121,7 @@ class Plan(TenantOwned):
             models.UniqueConstraint(fields=["tenant", "code", "version"], name="plan_version"),
             one_of("plan", "metric", METRICS),
             one_of("plan", "starts_with", ("first_good", "agreed")),
+            one_of("plan", "pool", ("subscription", "selection")),
             models.CheckConstraint(
                 condition=Q(allowance__gte=0, minimum__gte=0, carry_days__gte=0, quantity_places__range=(0, 6)),
                 name="plan_bounds",
@@ -166,7 +171,7 @@ class UsageEntry(models.Model):
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), editable=False)
     tenant_id = models.BigIntegerField()
-    source = models.CharField(max_length=80)
+    source = models.CharField(max_length=240)
     metric = models.CharField(max_length=12)
     revision = models.IntegerField(default=0)
     quantity = models.BigIntegerField(null=True)
@@ -197,6 +202,26 @@ class UsageEntry(models.Model):
             models.Index(fields=["tenant_id", "selection_id", "metric", "local_day"], name="usage_day"),
             models.Index(fields=["tenant_id", "client_id", "local_day"], name="usage_client_day"),
         ]
+
+
+class MeasuringChoice(TenantOwned):
+    """Which job measures a selection, and how it counts (basis), from a local day on; only inserted.
+
+    The first measurable run makes the first one (``actor`` empty), a person makes each further one. Of the choices that
+    began on or before a day the latest counts; days before the first one go by the first.
+    """
+
+    selection = models.ForeignKey(Selection, on_delete=models.PROTECT, related_name="+", db_index=False)
+    job_id = models.BigIntegerField()
+    basis = models.CharField(max_length=16, blank=True)
+    since = models.DateField()
+    decided_at = models.DateTimeField()
+    actor = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [uid_key("measuringchoice")]
+        indexes = [models.Index(fields=["tenant", "selection", "since"], name="measuringchoice_since")]
 
 
 class InvoiceRun(TenantOwned):

@@ -1,0 +1,158 @@
+"""The usage ledger: writes what runs measured, append-only, and corrects by further entries.
+
+Called by recording, in its transaction, with the state rows of the jobs already locked: nothing else keeps two writers of
+one source apart. Two statements whatever the number of measurements. The same figure again writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from msp.backups.runs import Measurement
+
+#: The figures of one measurement, by metric.
+FIGURES = (("protected", "protected_bytes"), ("stored", "stored_bytes"), ("transferred", "transferred_bytes"))
+
+
+@dataclass(frozen=True)
+class Entered:
+    """How many entries were written, and whose measuring job or basis was set for the first time (selection ids)."""
+
+    entries: int
+    first_measured: tuple[int, ...]
+
+
+ENTER = """
+WITH given AS (
+    SELECT DISTINCT ON (source, metric) *
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+        place int, source text, metric text, quantity bigint, basis text, job_id bigint, selection_id bigint,
+        client_id bigint, run_key text, run_month date, measured_at timestamptz, reason text)
+    ORDER BY source, metric, place DESC
+), dated AS (
+    SELECT g.*, (g.measured_at AT TIME ZONE t.timezone)::date AS local_day
+    FROM given g JOIN tenants_tenant t ON t.id = %(tenant)s
+), placed AS (
+    SELECT d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at, d.reason, d.local_day,
+           s.selection_id, c.client_id, r.reseller_id
+    FROM dated d
+    CROSS JOIN LATERAL (SELECT coalesce((
+        SELECT x.selection_id FROM backups_jobselectionspan x
+        WHERE x.tenant_id = %(tenant)s AND x.job_id = d.job_id AND x.since <= d.local_day
+          AND (x.until IS NULL OR x.until > d.local_day)), d.selection_id) AS selection_id) s
+    CROSS JOIN LATERAL (SELECT coalesce((
+        SELECT x.client_id FROM estate_selectionclientspan x
+        WHERE x.tenant_id = %(tenant)s AND x.selection_id = s.selection_id AND x.since <= d.local_day
+          AND (x.until IS NULL OR x.until > d.local_day)), d.client_id) AS client_id) c
+    CROSS JOIN LATERAL (SELECT (
+        SELECT x.reseller_id FROM estate_clientresellerspan x
+        WHERE x.tenant_id = %(tenant)s AND x.client_id = c.client_id AND x.since <= d.local_day
+          AND (x.until IS NULL OR x.until > d.local_day)) AS reseller_id) r
+), compared AS (
+    SELECT p.*, e.revision AS last_revision, e.quantity AS last_quantity, e.basis AS last_basis,
+           e.selection_id AS last_selection, e.client_id AS last_client, e.reseller_id AS last_reseller,
+           e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month
+    FROM placed p LEFT JOIN LATERAL (
+        SELECT * FROM billing_usageentry u
+        WHERE u.tenant_id = %(tenant)s AND u.source = p.source AND u.metric = p.metric
+        ORDER BY u.revision DESC LIMIT 1) e ON true
+)
+INSERT INTO billing_usageentry (tenant_id, source, metric, revision, quantity, unit, basis, selection_id, client_id,
+    reseller_id, job_id, run_key, run_month, local_day, measured_at, known_at, reason)
+SELECT %(tenant)s, source, metric, coalesce(last_revision + 1, 0), quantity, 'byte',
+    CASE WHEN quantity IS NULL THEN last_basis ELSE basis END,
+    CASE WHEN quantity IS NULL THEN last_selection ELSE selection_id END,
+    CASE WHEN quantity IS NULL THEN last_client ELSE client_id END,
+    CASE WHEN quantity IS NULL THEN last_reseller ELSE reseller_id END,
+    job_id, run_key,
+    CASE WHEN quantity IS NULL THEN last_month ELSE run_month END,
+    CASE WHEN quantity IS NULL THEN last_day ELSE local_day END,
+    CASE WHEN quantity IS NULL THEN last_measured ELSE measured_at END,
+    %(now)s, reason
+FROM compared
+WHERE CASE WHEN quantity IS NULL THEN last_quantity IS NOT NULL
+      ELSE (quantity, basis, selection_id, client_id, reseller_id, measured_at)
+           IS DISTINCT FROM (last_quantity, last_basis, last_selection, last_client, last_reseller, last_measured) END
+ORDER BY source, metric
+"""
+
+FIRST_MEASURED = """
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
+        place int, source text, metric text, quantity bigint, basis text, job_id bigint, selection_id bigint,
+        measured_at timestamptz, run_key text)
+    WHERE metric = 'protected' AND quantity IS NOT NULL
+), first AS (
+    SELECT DISTINCT ON (s.id) s.id, g.job_id, g.basis, (g.measured_at AT TIME ZONE t.timezone)::date AS since
+    FROM given g
+    JOIN tenants_tenant t ON t.id = %(tenant)s
+    JOIN backups_backupjob j ON j.tenant_id = %(tenant)s AND j.id = g.job_id AND j.state <> 'proposed'
+    LEFT JOIN backups_jobselectionspan x ON x.tenant_id = %(tenant)s AND x.job_id = g.job_id
+        AND x.since <= (g.measured_at AT TIME ZONE t.timezone)::date
+        AND (x.until IS NULL OR x.until > (g.measured_at AT TIME ZONE t.timezone)::date)
+    JOIN estate_selection s ON s.tenant_id = %(tenant)s AND s.id = coalesce(x.selection_id, g.selection_id)
+    WHERE s.measuring_job_id IS NULL OR (s.measuring_job_id = g.job_id AND s.basis = '' AND g.basis <> '')
+    ORDER BY s.id, (j.role = 'primary') DESC, g.measured_at, g.run_key
+), chosen AS (
+    UPDATE estate_selection s SET measuring_job_id = f.job_id, basis = f.basis
+    FROM first f
+    WHERE s.tenant_id = %(tenant)s AND s.id = f.id
+    RETURNING s.id, f.job_id, f.basis, f.since
+)
+INSERT INTO billing_measuringchoice (tenant_id, selection_id, job_id, basis, since, decided_at, actor, reason)
+SELECT %(tenant)s, id, job_id, basis, since, %(now)s, '', 'first measurement' FROM chosen ORDER BY id
+RETURNING selection_id
+"""
+
+
+def source_of(measurement: Measurement) -> str:
+    """The ledger's name for what this run measured; the same for every reading of the same run."""
+    return f"run:{measurement.job_id}:{measurement.run_key}"
+
+
+def enter_usage(tenant_id: int, measurements: Sequence[Measurement], *, now: datetime) -> Entered:
+    """Write what these runs measured, with selection, client and reseller as they were on the local day of the run.
+
+    A figure that differs from the last one of its source is written as its next revision; None withdraws what the source
+    said before. Of one source given twice the later one counts. A selection's first measurable run makes its job the
+    measuring job and its basis the basis; another job or basis is entered but billed only once a person approves it.
+    """
+    if not measurements:
+        return Entered(entries=0, first_measured=())
+    values = {"rows": json.dumps(_rows(measurements)), "tenant": tenant_id, "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(ENTER, values)
+        entries = cursor.rowcount
+        cursor.execute(FIRST_MEASURED, values)
+        return Entered(entries=entries, first_measured=tuple(row[0] for row in cursor.fetchall()))
+
+
+def _rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    return [
+        _row(measurement, place=place, metric=metric, quantity=getattr(measurement, field))
+        for place, measurement in enumerate(measurements)
+        for metric, field in FIGURES
+    ]
+
+
+def _row(measurement: Measurement, *, place: int, metric: str, quantity: int | None) -> dict[str, Any]:
+    return {
+        "place": place,
+        "source": source_of(measurement),
+        "metric": metric,
+        "quantity": quantity,
+        "basis": measurement.basis if metric == "protected" else "",
+        "job_id": measurement.job_id,
+        "selection_id": measurement.selection_id,
+        "client_id": measurement.client_id,
+        "run_key": measurement.run_key,
+        "run_month": measurement.filed_month.isoformat(),
+        "measured_at": measurement.measured_at.isoformat(),
+        "reason": measurement.reason[:60],
+    }
