@@ -18,9 +18,9 @@ test: require-python
 lint: require-python
 	@exec $(PYTHON) -m launch lint
 
-# what .ci/run does: lint, then test
-check: require-python
-	@exec $(PYTHON) -m launch check
+# lint and test, as a change must pass them
+check:
+	@exec .ci/run
 
 bench: require-python
 	@exec $(PYTHON) -m launch bench

@@ -68,7 +68,9 @@ def make_environment(environment: Path) -> Path:
     try:
         venv.create(environment, with_pip=False, clear=True, symlinks=True)
     except OSError as error:
-        raise LaunchError(f"cannot make the virtual environment {environment}: {error}. Check the folder's owner.") from error
+        raise LaunchError(
+            f"cannot make the virtual environment {environment}: {error}. Check the folder's owner."
+        ) from error
     return python
 
 
@@ -100,7 +102,7 @@ def install(python: Path, lock: Path) -> None:
         if subprocess.run(command, env=installer_environment(os.environ), check=False).returncode == 0:
             return
     raise LaunchError(
-        f"the packages of {lock.name} could not be installed; the lines above say why. Backledger needs wheels for Linux "
+        f"the packages of {lock.name} could not be installed; the lines above say why. Backledger needs Linux "
         "with glibc 2.28 or newer and a reachable package index (PIP_INDEX_URL or pip.conf can name your own mirror)."
     )
 
@@ -120,7 +122,15 @@ def pip_command(python: Path, lock: Path) -> list[str]:
 
 def installer_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment without what would send packages elsewhere than into ``.venv``."""
-    astray = {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME", "PYTHONPATH", "UV_SYSTEM_PYTHON"}
+    astray = {
+        "PIP_USER",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_REQUIRE_VIRTUALENV",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "UV_SYSTEM_PYTHON",
+    }
     return {name: value for name, value in variables.items() if name not in astray}
 
 
@@ -161,4 +171,6 @@ def compile_lock(checkout: Path, *, source: str, lock: str, constraints: list[st
     if subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL, check=False).returncode != 0:
         raise LaunchError(f"{source} could not be resolved; the lines above say why.")
     path = checkout / lock
-    path.write_text(f"# Made from {source} by make lock; do not edit.\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+    path.write_text(
+        f"# Made from {source} by make lock; do not edit.\n{path.read_text(encoding='utf-8')}", encoding="utf-8"
+    )

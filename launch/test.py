@@ -1,0 +1,79 @@
+"""``make test`` and ``make bench``: the tests on throw-away servers, with a browser if there is one.
+
+Passes pytest's exit code through. The servers end with it, whatever happens. Without a browser the browser tests are
+skipped and the last line says so; where ``CI`` is set, a missing browser is an error, because nobody reads that line.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from launch.bootstrap import CHECKOUT
+from launch.browser import find_or_install_browser
+from launch.failure import LaunchError
+from launch.temporary import temporary_servers
+
+PROCESSES = "2"
+MISSING_BROWSER = "Browser tests were SKIPPED: no chromium was found. Install it, or set CHROMIUM to the program of a Chromium or Chrome."
+
+
+def test() -> int:
+    """Run pytest with the arguments of ARGS; returns its exit code."""
+    signal.signal(signal.SIGTERM, interrupt)
+    browser = find_or_install_browser(os.environ)
+    if browser is None and os.environ.get("CI"):
+        raise LaunchError(f"CI is set, and no browser was found. {MISSING_BROWSER.partition('. ')[2]}")
+    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *shlex.split(os.environ.get("ARGS", ""))]
+    with temporary_servers(os.environ) as environment:
+        code = run_command(command, environment=with_browser(environment, browser=browser))
+    if browser is None:
+        print(MISSING_BROWSER, flush=True)
+    return code
+
+
+def bench() -> int:
+    """Run the measurements of ``tests/bench`` with the arguments of ARGS."""
+    signal.signal(signal.SIGTERM, interrupt)
+    command = [sys.executable, "-m", "tests.bench", *shlex.split(os.environ.get("ARGS", ""))]
+    with temporary_servers(os.environ) as environment:
+        return run_command(command, environment=environment)
+
+
+def with_browser(environment: Mapping[str, str], *, browser: Path | None) -> dict[str, str]:
+    """CHROMIUM names the browser; where there is none it is absent, by which browser tests skip themselves."""
+    without = {name: value for name, value in environment.items() if name != "CHROMIUM"}
+    return {**without, "CHROMIUM": str(browser)} if browser else without
+
+
+def run_command(command: list[str], *, environment: Mapping[str, str]) -> int:
+    """Run in our own process group, so that Ctrl-C reaches it too; wait for its end in any case."""
+    process = subprocess.Popen(command, cwd=CHECKOUT, env=dict(environment))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        end(process)
+        raise
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Let an interrupted pytest finish its report; kill it when it does not end."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
