@@ -85,7 +85,7 @@ def refuse_closed_parents(data: Path) -> None:
         if not folder.stat().st_mode & 0o001:
             raise LaunchError(
                 f"{data} lies under {folder}, which other users may not enter; PostgreSQL does not run as root "
-                f"and could not reach its data. Set {DATA_DIR_SETTING} to a folder outside, such as /var/lib/backledger."
+                f"and could not reach its data. Set {DATA_DIR_SETTING} to one outside, such as /var/lib/backledger."
             )
 
 

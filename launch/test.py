@@ -21,7 +21,7 @@ from launch.failure import LaunchError
 from launch.temporary import temporary_servers
 
 PROCESSES = "2"
-MISSING_BROWSER = "Browser tests were SKIPPED: no chromium was found. Install it, or set CHROMIUM to the program of a Chromium or Chrome."
+HOW_TO_GET_ONE = "Install chromium, or set CHROMIUM to the program of a Chromium or Chrome."
 
 
 def test() -> int:
@@ -29,12 +29,12 @@ def test() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     browser = find_or_install_browser(os.environ)
     if browser is None and os.environ.get("CI"):
-        raise LaunchError(f"CI is set, and no browser was found. {MISSING_BROWSER.partition('. ')[2]}")
+        raise LaunchError(f"CI is set and no browser was found. {HOW_TO_GET_ONE}")
     command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *shlex.split(os.environ.get("ARGS", ""))]
     with temporary_servers(os.environ) as environment:
         code = run_command(command, environment=with_browser(environment, browser=browser))
     if browser is None:
-        print(MISSING_BROWSER, flush=True)
+        print(f"Browser tests were SKIPPED: no browser was found. {HOW_TO_GET_ONE}", flush=True)
     return code
 
 
