@@ -85,6 +85,7 @@ class Config:
     find_reference_at: str = setting("Where our reference is in a found ticket", default="", help="Such as external_id")
     find_matches: str = setting("A found ticket is ours if that", default="equals", choices=_MATCHES)
     find_id_at: str = setting("Where the id is in a found ticket", default="id")
+    find_url_at: str = setting("Where the page is in a found ticket", default="")
     find_next_at: str = setting("Where the next page is", default="", help="A URL in the answer, such as next.")
     find_lag_seconds: int = setting(
         "Search is complete after", kind="number", default=60, help="Seconds until a new ticket is certainly found."
@@ -131,7 +132,7 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
         raise OutcomeUnknown(
             f"{client.host} answered {answer.status} to the new ticket but no id is at {config.id_at!r}."
         )
-    return Created(external_id, _page_of(config, document, external_id))
+    return Created(external_id, _page_of(config, document, config.url_at, external_id))
 
 
 def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
@@ -167,7 +168,7 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
             external_id = _id_of(pick(item, config.find_id_at))
             if external_id is None:
                 raise PermanentFailure(f"A found ticket has no id at {config.find_id_at!r}; correct the configuration.")
-            return Created(external_id, _page_of(config, item, external_id))
+            return Created(external_id, _page_of(config, item, config.find_url_at, external_id))
     return None
 
 
@@ -340,8 +341,8 @@ def _priority(config: Config, priority: str) -> object:
     return cast(Mapping[str, object], config.priorities).get(priority, priority)
 
 
-def _page_of(config: Config, document: object, external_id: str) -> str | None:
-    told = pick(document, config.url_at) if config.url_at else MISSING
+def _page_of(config: Config, document: object, place: str, external_id: str) -> str | None:
+    told = pick(document, place) if place else MISSING
     if isinstance(told, str) and urlsplit(told).scheme in ("http", "https"):
         return told
     return fill_url(config.page_url, {"external_id": external_id}) if config.page_url else None
