@@ -17,7 +17,7 @@ from alerts.wording import moment_words
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """How long to wait before the first telling. ``repeats`` 0 never cuts the hold short; ``minutes`` 0 does not wait."""
+    """How long to wait before the first telling: ``minutes`` 0 not at all; ``repeats`` 0 is never cut short by them."""
 
     minutes: int = 60
     repeats: int = 3

@@ -111,12 +111,12 @@ def _grace(facts: JobFacts, params: Params) -> timedelta:
 
 def _patient_until(facts: JobFacts, *, deadline: datetime) -> datetime | None:
     """Until when unread logs delay the finding; None if none of them can matter."""
-    patient_from = deadline if facts.resumed_at is None else max(deadline, facts.resumed_at)
     if facts.awaiting_since is None:
         return None
-    # Logs that were held up by our own interruption come in after it: all that wait then are older in substance.
-    older = facts.awaiting_since <= deadline or facts.resumed_at is not None
-    return patient_from + PROCESSING_PATIENCE if older else None
+    if facts.resumed_at is not None and deadline < facts.resumed_at + PROCESSING_PATIENCE:
+        # Logs that our own interruption held up come in after it: whatever waits then is older in substance.
+        return max(deadline, facts.resumed_at) + PROCESSING_PATIENCE
+    return deadline + PROCESSING_PATIENCE if facts.awaiting_since <= deadline else None
 
 
 def _critical_at(params: Params, *, deadline: datetime) -> datetime | None:
