@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from integrations.logs.joblog import Outcome
-
+Outcome = Literal["success", "warning", "failure", "missed", "running", "skipped", "cancelled", "unknown"]
 Severity = Literal["info", "warning", "critical"]
 SubjectKind = Literal[
     "tenant", "channel", "server", "volume", "site", "machine", "client", "selection", "job", "component"

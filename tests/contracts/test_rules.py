@@ -9,16 +9,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts import facts as facts_module
 from alerts.facts import SEVERITIES, CannotCheck, Facts, Finding, Waiting
 from alerts.inheritance import Resolved, resolve_all
 from alerts.params import BadParams, read_params
 from alerts.rules import HEARTBEAT, RULES, Rule, check_subject, rules_for
+from integrations.logs import joblog
 from tests.alerts.pure.examples import NOON, client_facts, job_facts, tenant_facts
 
 DAY = timedelta(days=1)
@@ -49,6 +52,11 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {"job": job_subjects, "client": clien
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 
 
+def test_facts_know_the_outcomes_of_the_logs() -> None:
+    """Rules import nothing of integrations, so the words stand in two places."""
+    assert get_args(facts_module.Outcome) == get_args(joblog.Outcome)
+
+
 @every_rule
 def test_a_rule_names_itself(rule: Rule) -> None:
     assert RULES[rule.KIND] is rule
@@ -77,6 +85,17 @@ def test_parameters_are_described_and_their_limits_kept(rule: Rule) -> None:
             assert field.metadata["label"] in refused.value.reason
     with pytest.raises(BadParams, match="no parameter 'nonsense'"):
         read_params(rule.Params, {"nonsense": 1})
+
+
+@every_rule
+def test_the_documentation_tells_the_rule_and_its_defaults(rule: Rule) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    switched = "yes" if rule.ENABLED else "no"
+    assert f"| {rule.LABEL} | `{rule.KIND}` | {rule.SUBJECT} | {switched} | {rule.SEVERITY}" in page
+    assert f"### {rule.LABEL} (`{rule.KIND}`)" in page
+    for field in dataclasses.fields(rule.Params):
+        limits = f"{field.metadata['at_least']} | {field.metadata['at_most']} | {field.metadata['unit']}"
+        assert f"| `{rule.KIND}` | `{field.name}` | {field.default} | {limits} |" in page
 
 
 @every_rule

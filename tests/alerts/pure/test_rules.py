@@ -23,6 +23,10 @@ def overdue(now: datetime, *, params: no_recent_backup.Params = OVERDUE, **facts
     return answer
 
 
+def is_overdue(now: datetime, **facts: Any) -> bool:
+    return isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, now), Finding)
+
+
 def is_quiet(now: datetime, **facts: Any) -> bool:
     return no_recent_backup.check(job_facts(**facts), OVERDUE, now) is None
 
@@ -64,7 +68,7 @@ def test_a_schedule_follows_the_wall_clock(last_good: datetime, deadline: dateti
 def test_a_weekday_job_is_quiet_on_the_weekend() -> None:
     friday_night = utc(2026, 1, 16, 21, 30)
     assert is_quiet(utc(2026, 1, 19, 21, 59), schedule="weekdays 22:00", last_good_at=friday_night)
-    assert overdue(utc(2026, 1, 19, 22), schedule="weekdays 22:00", last_good_at=friday_night)
+    assert is_overdue(utc(2026, 1, 19, 22), schedule="weekdays 22:00", last_good_at=friday_night)
 
 
 def test_what_the_job_sets_wins_over_the_rule() -> None:
@@ -97,12 +101,12 @@ def test_an_older_unread_log_delays_it_by_fifteen_minutes_at_most() -> None:
     assert answer.until == DEADLINE + 15 * MINUTE
     assert no_recent_backup.check_after(facts, OVERDUE, DEADLINE) == DEADLINE + MINUTE
     assert no_recent_backup.check_after(facts, OVERDUE, answer.until - SECOND) == answer.until
-    assert overdue(DEADLINE + 15 * MINUTE, last_good_at=NOON, awaiting_since=DEADLINE)
+    assert is_overdue(DEADLINE + 15 * MINUTE, last_good_at=NOON, awaiting_since=DEADLINE)
 
 
 def test_a_younger_unread_log_delays_nothing() -> None:
     """Else a busy tenant, who always has something waiting, would never hear of a missed backup."""
-    assert overdue(DEADLINE + MINUTE, last_good_at=NOON, awaiting_since=DEADLINE + SECOND)
+    assert is_overdue(DEADLINE + MINUTE, last_good_at=NOON, awaiting_since=DEADLINE + SECOND)
 
 
 def test_after_an_outage_of_ours_the_waiting_logs_are_read_first() -> None:
@@ -111,12 +115,12 @@ def test_after_an_outage_of_ours_the_waiting_logs_are_read_first() -> None:
     answer = no_recent_backup.check(job_facts(**facts, awaiting_since=resumed + MINUTE), OVERDUE, resumed + 2 * MINUTE)
     assert isinstance(answer, Waiting)
     assert answer.until == resumed + 15 * MINUTE
-    assert overdue(resumed + 15 * MINUTE, **facts, awaiting_since=resumed + MINUTE)
-    assert overdue(resumed, **facts), "nothing waits, so nothing can still come to light"
+    assert is_overdue(resumed + 15 * MINUTE, **facts, awaiting_since=resumed + MINUTE)
+    assert is_overdue(resumed, **facts), "nothing waits, so nothing can still come to light"
 
 
 def test_an_outage_long_past_delays_nothing() -> None:
-    assert overdue(DEADLINE + MINUTE, last_good_at=NOON, resumed_at=NOON, awaiting_since=DEADLINE + SECOND)
+    assert is_overdue(DEADLINE + MINUTE, last_good_at=NOON, resumed_at=NOON, awaiting_since=DEADLINE + SECOND)
 
 
 def test_a_job_that_is_not_active_has_no_clock() -> None:
