@@ -51,7 +51,9 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _load_leniently(raw: bytes) -> Any:
-    text = _UNDECODED.sub(lambda match: f"\\\\x{ord(match.group()) - 0xDC00:02x}", raw.decode("utf-8", "surrogateescape"))
+    text = _UNDECODED.sub(
+        lambda match: f"\\\\x{ord(match.group()) - 0xDC00:02x}", raw.decode("utf-8", "surrogateescape")
+    )
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -44,7 +44,6 @@ class Troubles:
 
     def __init__(self) -> None:
         self._kept: list[LogError] = []
-        self._seen: set[tuple[str, str | None]] = set()
         self._warnings_at: list[int] = []
         self.total = 0
         self.errors = 0

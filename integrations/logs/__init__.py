@@ -1,0 +1,114 @@
+"""Job logs: bytes in, JobLog values out; one file per backup product.
+
+``read`` is the only entry: it opens the delivery, finds the format, parses, and answers a ``Reading`` for any bytes
+whatever. A format is a module listed in ``FORMATS``; adding one touches its file, one line here and its fixtures.
+Everything in this package is pure: no settings, no clock, no input or output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from integrations.logs import borg, duplicati, own, restic, rsync
+from integrations.logs.context import Context
+from integrations.logs.head import Head, head_of
+from integrations.logs.joblog import Delivery, JobLog, Outcome, UnreadableLog, worst_outcome
+from integrations.logs.moments import zone_named
+from integrations.logs.opening import open_delivery
+from integrations.logs.scrubbing import scrubbed
+
+NOT_RECOGNISED = "No format recognises this log."
+EMPTY = "The log is empty, and no format, command or exit code was sent with it."
+
+
+class Format(Protocol):
+    """A module that knows the logs of one product. ``parse`` raises UnreadableLog and nothing else."""
+
+    LABEL: str
+
+    def recognises(self, head: Head) -> bool: ...
+
+    def parse(self, body: Delivery, context: Context) -> tuple[JobLog, ...]: ...
+
+
+FORMATS: Mapping[str, Format] = {
+    "restic": restic,
+    "borg": borg,
+    "rsync": rsync,
+    "duplicati": duplicati,
+    "own": own,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one delivery: the format's name (None: recognised by none), its runs, or the reason why not.
+
+    ``line`` is the 1-based line of the log that could not be read. ``problems`` are sentences about what the sender
+    said and we could not use; they stand also where runs were read.
+    """
+
+    format: str | None
+    runs: tuple[JobLog, ...] = ()
+    error: str | None = None
+    line: int | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst run's outcome; ``unknown`` where there is no run."""
+        return worst_outcome([run.outcome for run in self.runs])
+
+
+def read(delivery: Delivery) -> Reading:
+    """The runs that a delivery tells of. Never raises, whatever the bytes."""
+    try:
+        opened = open_delivery(delivery)
+        named, candidate = _find_format(opened)
+    except Exception as error:  # hostile bytes must not lose a log: it is kept and shown with this reason
+        return Reading(None, error=f"The log could not be opened: {type(error).__name__}.", problems=delivery.problems)
+    if named is None:
+        empty = not opened.stdout.strip() and not opened.stderr.strip()
+        return Reading(None, error=EMPTY if empty else NOT_RECOGNISED, problems=opened.problems)
+    return _read_as(named, candidate)
+
+
+def _find_format(delivery: Delivery) -> tuple[str | None, Delivery]:
+    """The format and the delivery it reads: the log itself or, where nobody knows that, one of the attachments."""
+    if delivery.format in FORMATS:
+        return delivery.format, delivery
+    for candidate in (delivery, *_attached(delivery)):
+        head = head_of(candidate)
+        for name, module in FORMATS.items():
+            if module.recognises(head):
+                return name, candidate
+    return None, delivery
+
+
+def _attached(delivery: Delivery) -> tuple[Delivery, ...]:
+    return tuple(
+        replace(delivery, stdout=attachment.content, stderr=b"", content_type=attachment.content_type, attachments=())
+        for attachment in delivery.attachments[:20]
+        if attachment.content.strip()
+    )
+
+
+def _read_as(name: str, delivery: Delivery) -> Reading:
+    zone = zone_named(delivery.timezone) if delivery.timezone else None
+    try:
+        runs = FORMATS[name].parse(delivery, Context(head=head_of(delivery), zone=zone))
+        shown = tuple(scrubbed(run, host=delivery.host, exit_code=_sole_exit_code(delivery, runs)) for run in runs)
+    except UnreadableLog as error:
+        return Reading(name, error=error.reason, line=error.line, problems=delivery.problems)
+    except Exception as error:  # a fault of ours must not lose the log: it waits in the inbox and can be replayed
+        reason = f"parser failed: {type(error).__name__} in {name}"
+        return Reading(name, error=reason, problems=delivery.problems)
+    if not runs:
+        return Reading(name, error="The log tells of no run.", problems=delivery.problems)
+    return Reading(name, runs=shown, problems=delivery.problems)
+
+
+def _sole_exit_code(delivery: Delivery, runs: tuple[JobLog, ...]) -> int | None:
+    return delivery.exit_code if len(runs) == 1 else None
