@@ -137,7 +137,7 @@ class StripeDouble:
     def _route(self, request: Request, fault: Fault | None) -> Json:
         parts = urlsplit(request.target)
         form = parse_form(request.body.decode())
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()} | {"path": parts.path}
         routes: list[tuple[str, Callable[..., Json]]] = [
             (r"GET /v1/customers", lambda: self._page(list(self.customers.values()), query)),
             (r"POST /v1/customers", lambda: self._create_customer(form)),
@@ -163,7 +163,7 @@ class StripeDouble:
         after = query.get("starting_after")
         start = next((place + 1 for place, item in enumerate(items) if item["id"] == after), 0)
         end = start + int(query.get("limit", "10"))
-        return {"object": "list", "data": items[start:end], "has_more": end < len(items), "url": "/v1/list"}
+        return {"object": "list", "data": items[start:end], "has_more": end < len(items), "url": query["path"]}
 
     def _new_id(self, prefix: str) -> str:
         self._count += 1
