@@ -19,7 +19,8 @@ from alerts.rules import Checked
 REOPEN_WITHIN = timedelta(days=1)
 
 ChangeKind = Literal[
-    "opened", "seen_again", "severity", "updated", "closed", "reopened", "ack_ended", "snooze_ended"
+    "opened", "seen_again", "severity", "updated", "closed", "reopened", "ack_ended", "snooze_ended",
+    "acknowledged", "unacknowledged", "snoozed",
 ]  # fmt: skip
 
 

@@ -207,6 +207,10 @@ class Incident(TenantOwned):
     summary = models.TextField()
     evidence = models.JSONField(default=dict)
     lines = models.JSONField(default=list)
+    occurrence = models.CharField(max_length=200, default="")
+    deadline = models.DateTimeField(null=True)
+    repeat_every = models.DurationField(null=True)
+    sticky = models.BooleanField(default=False)
     since = models.DateTimeField()
     opened_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
@@ -221,8 +225,10 @@ class Incident(TenantOwned):
     tell_after = models.DateTimeField(null=True)
     untold_reason = models.TextField(blank=True)
     told_at = models.DateTimeField(null=True)
+    last_told_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     close_reason = models.TextField(blank=True)
+    closed_by_hand = models.BooleanField(default=False)
     ticket = models.ForeignKey(Ticket, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     last_seq = models.IntegerField(default=0)
     check_after = models.DateTimeField(null=True)
@@ -262,3 +268,15 @@ class IncidentEvent(TenantOwned):
             uid_key("incidentevent"),
             models.UniqueConstraint(fields=["tenant", "incident", "seq"], name="incidentevent_seq"),
         ]
+
+
+class Heartbeat(models.Model):
+    """When a part of the service last worked, and since when without a break; not of a tenant.
+
+    ``resumed_at`` is set when it works again after an interruption: jobs that became due meanwhile are given the time in
+    which the logs that waited outside are read.
+    """
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+    resumed_at = models.DateTimeField(null=True)

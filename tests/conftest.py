@@ -13,8 +13,15 @@ os.environ.setdefault("BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS", "true")
 os.environ.setdefault("BACKLEDGER_ALLOWED_HOSTS", "*")
 
 import pytest  # noqa: E402  (the settings above come first)
+from django.conf import settings  # noqa: E402
 
 from tests.world import World, make_world  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_passwords() -> None:
+    """Hashing slowly on purpose would be most of the tests' time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -1,0 +1,361 @@
+"""Delivers tickets: claims their lanes, makes the calls outside any transaction, settles.
+
+What is told is the difference between the wanted and the confirmed state, so an outage collapses to what is still true.
+A creation whose answer was lost is never simply repeated: the ticket is looked up by our reference first, and where the
+system cannot be searched a person decides. ``told_at`` of incidents is set by a confirmed delivery only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from alerts.letters import Update, first_letter, update_letter
+from alerts.models import Destination, Incident, Ticket, TicketUpdate
+from alerts.ticketing import load_cards
+from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.tickets import GATEWAYS
+from integrations.tickets.configuration import BadConfig, config_from_json
+from integrations.tickets.contract import Call, Created, Gateway, NewTicket, Priority, Thread, TicketText
+from msp.outbox import lanes
+from msp.outbox.lanes import Claim
+from msp.tenants import audit
+from msp.tenants.models import Tenant
+
+PRIORITIES: dict[str, Priority] = {"info": "low", "warning": "normal", "critical": "high"}
+
+#: A paused or switched-off destination is looked at again after this long.
+PAUSE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Everything one delivery needs, read in one go before any call."""
+
+    claim: Claim
+    ticket: Ticket
+    destination: Destination
+    gateway: Gateway
+    config: Any
+    updates: tuple[Update, ...]
+    incident_ids: tuple[int, ...]
+    last_seq: int
+
+    def call(self, *, action: str, now: datetime) -> Call:
+        """The idempotency key names the ticket, the action and how far it tells: a repeat has the same."""
+        return Call(
+            now=now,
+            deadline_seconds=lanes.CALL_DEADLINE.total_seconds(),
+            idempotency_key=f"{self.ticket.reference}.{action}.{self.last_seq}",
+            allow_private=settings.BACKLEDGER.allow_private_destinations,
+        )
+
+    @property
+    def thread(self) -> Thread:
+        return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=self.ticket.thread)
+
+
+def deliver_ticket(claim: Claim, *, now: datetime) -> None:
+    """Deliver one claimed lane and settle it; never raises for what the other system does."""
+    try:
+        errand = read_errand(claim)
+    except BadConfig as error:
+        lanes.settle_stuck(claim, now=now, reason=f"The destination's settings cannot work: {error}.")
+        return
+    if errand.destination.paused_at is not None or not errand.destination.enabled:
+        reason = errand.destination.pause_reason or "The destination is switched off."
+        lanes.settle_later(claim, now=now, reason=reason, retry_after=PAUSE.total_seconds(), unknown=claim.unknown)
+        return
+    action = choose_action(errand)
+    try:
+        ACTIONS[action](errand, now=now)
+    except TemporaryFailure as failure:
+        lanes.note_attempt(claim, action=action, outcome="temporary", detail=failure.reason, now=now)
+        lanes.settle_later(
+            claim, now=now, reason=failure.reason, retry_after=failure.retry_after, unknown=claim.unknown
+        )
+    except PermanentFailure as failure:
+        lanes.note_attempt(claim, action=action, outcome="permanent", detail=failure.reason, now=now)
+        lanes.settle_stuck(claim, now=now, reason=failure.reason, unknown=claim.unknown)
+    except OutcomeUnknown as failure:
+        lanes.note_attempt(claim, action=action, outcome="unknown", detail=failure.reason, now=now)
+        settle_unknown(errand, action=action, reason=failure.reason, now=now)
+
+
+def read_errand(claim: Claim) -> Errand:
+    """Raises BadConfig when the destination's settings cannot be used."""
+    ticket = Ticket.objects.of(claim.tenant_id).select_related("destination", "client").get(pk=claim.object_id)
+    rows = list(TicketUpdate.objects.of(claim.tenant_id).filter(ticket=ticket, seq__gt=ticket.told_seq).order_by("seq"))
+    incident_ids = tuple(sorted({row.incident_id for row in rows if row.incident_id is not None}))
+    cards = load_cards(claim.tenant_id, incident_ids)
+    gateway = GATEWAYS[ticket.destination.gateway]
+    return Errand(
+        claim=claim,
+        ticket=ticket,
+        destination=ticket.destination,
+        gateway=gateway,
+        config=config_from_json(gateway.Config, ticket.destination.config),
+        updates=tuple(Update(row.kind, row.text, row.at, cards.get(row.incident_id or 0)) for row in rows),
+        incident_ids=incident_ids,
+        last_seq=rows[-1].seq if rows else ticket.told_seq,
+    )
+
+
+def choose_action(errand: Errand) -> str:
+    """The one call that brings the other system nearer to what is wanted."""
+    ticket = errand.ticket
+    if errand.destination.dry_run:
+        return "dry_run"
+    if ticket.confirmed_state == "none":
+        if ticket.create_attempted_at is not None:
+            return "find"
+        return "create" if ticket.wanted_state == "open" else "forget"
+    if ticket.confirmed_state == "closed" or not errand.updates:
+        return "agree"
+    return "close" if ticket.wanted_state == "closed" else "comment"
+
+
+# --- actions -----------------------------------------------------------------------------------------------------
+
+
+def create(errand: Errand, *, now: datetime) -> None:
+    """Open the ticket there. That we try is stored first: should the answer be lost, it is looked up, not repeated."""
+    if not lanes.extend(errand.claim, now=now):
+        return
+    tickets_of(errand).update(create_attempted_at=now)
+    ticket = errand.ticket
+    cards = [update.card for update in errand.updates if update.card is not None and update.card.is_open]
+    body = first_letter(list({card.uid: card for card in cards}.values()), base_url=settings.BACKLEDGER.base_url)
+    new = NewTicket(
+        reference=ticket.reference,
+        text=TicketText(subject=ticket.subject, body=body),
+        priority=PRIORITIES[ticket.severity],
+        client=ticket.client.name if ticket.client else "",
+        values={"client_code": ticket.client.code if ticket.client else ""},
+    )
+    try:
+        created = errand.gateway.create(errand.config, new, call=errand.call(action="create", now=now))
+    except (TemporaryFailure, PermanentFailure):
+        tickets_of(errand).update(create_attempted_at=None)
+        raise
+    confirm_created(errand, created, outcome="done", now=now)
+
+
+def find(errand: Errand, *, now: datetime) -> None:
+    """After a creation whose outcome is unknown: look it up by our reference, as soon as the search tells the truth."""
+    wait = errand.gateway.find_after(errand.config)
+    attempted_at = errand.ticket.create_attempted_at or now
+    if wait is None:
+        reason = (
+            "The ticket may or may not have been created, and this destination cannot be searched: look for "
+            f"{errand.ticket.reference} there, then say here whether it exists."
+        )
+        lanes.settle_stuck(errand.claim, now=now, reason=reason, unknown=True)
+        return
+    if now < attempted_at + wait:
+        seconds = (attempted_at + wait - now).total_seconds()
+        lanes.settle_later(
+            errand.claim, now=now, reason="Waiting until a search can tell.", retry_after=seconds, unknown=True
+        )
+        return
+    found = errand.gateway.find(errand.config, errand.ticket.reference, call=errand.call(action="find", now=now))
+    if found is not None:
+        confirm_created(errand, found, outcome="found", now=now)
+        return
+    tickets_of(errand).update(create_attempted_at=None)
+    lanes.note_attempt(errand.claim, action="find", outcome="done", detail="It does not exist there.", now=now)
+    lanes.settle_later(errand.claim, now=now, reason="", retry_after=1)
+
+
+def comment(errand: Errand, *, now: datetime) -> None:
+    if not lanes.extend(errand.claim, now=now):
+        return
+    sequence = next_sequence(errand)
+    errand.gateway.comment(
+        errand.config, errand.thread, letter(errand), sequence=sequence, call=errand.call(action="comment", now=now)
+    )
+    confirm_told(errand, action="comment", now=now, thread={**errand.ticket.thread, "sequence": str(sequence)})
+
+
+def close(errand: Errand, *, now: datetime) -> None:
+    """The final words and the closing, the last call of a ticket: a message after it would open the ticket again."""
+    if not lanes.extend(errand.claim, now=now):
+        return
+    sequence = next_sequence(errand)
+    errand.gateway.close(
+        errand.config, errand.thread, letter(errand), sequence=sequence, call=errand.call(action="close", now=now)
+    )
+    confirm_told(
+        errand,
+        action="close",
+        now=now,
+        confirmed_state="closed",
+        thread={**errand.ticket.thread, "sequence": str(sequence)},
+    )
+
+
+def forget(errand: Errand, *, now: datetime) -> None:
+    """The problem ended before anybody was told: nothing to tell any more."""
+    with transaction.atomic():
+        tickets_of(errand).update(told_seq=errand.last_seq, confirmed_state="closed")
+        lanes.note_attempt(
+            errand.claim, action="forget", outcome="done", detail="Solved before it was told; nothing sent.", now=now
+        )
+        lanes.settle_done(errand.claim, now=now)
+
+
+def agree(errand: Errand, *, now: datetime) -> None:
+    """Nothing differs any more."""
+    lanes.settle_done(errand.claim, now=now)
+
+
+def dry_run(errand: Errand, *, now: datetime) -> None:
+    """The destination only shows what it would do; nobody counts as told."""
+    ticket = errand.ticket
+    with transaction.atomic():
+        tickets_of(errand).update(told_seq=errand.last_seq)
+        detail = f"Would {'close' if ticket.wanted_state == 'closed' else 'open or update'} {ticket.reference}: {ticket.subject}"
+        lanes.note_attempt(errand.claim, action="dry run", outcome="done", detail=detail, now=now)
+        lanes.settle_done(errand.claim, now=now)
+
+
+ACTIONS = {
+    "create": create,
+    "find": find,
+    "comment": comment,
+    "close": close,
+    "forget": forget,
+    "agree": agree,
+    "dry_run": dry_run,
+}
+
+
+# --- settling ----------------------------------------------------------------------------------------------------
+
+
+def confirm_created(errand: Errand, created: Created, *, outcome: str, now: datetime) -> None:
+    """Store the id there; what the first message told is told. Anything newer leaves the lane out of step."""
+    told_seq = errand.last_seq if outcome == "done" else first_seq(errand)
+    with transaction.atomic():
+        tickets_of(errand).update(
+            external_id=created.external_id,
+            external_url=created.url or "",
+            confirmed_state="open",
+            created_there_at=now,
+            told_seq=told_seq,
+            thread={**errand.ticket.thread, "sequence": "0"},
+        )
+        set_told(errand, now=now)
+        lanes.note_attempt(errand.claim, action="create", outcome=outcome, detail=created.external_id, now=now)
+        finish(errand, told_seq=told_seq, now=now)
+
+
+def first_seq(errand: Errand) -> int:
+    """Of a ticket that was found again: its creation told what there was then, at least the first update."""
+    attempted_at = errand.ticket.create_attempted_at
+    told = TicketUpdate.objects.of(errand.claim.tenant_id).filter(ticket=errand.ticket, at__lte=attempted_at)
+    newest = told.order_by("-seq").values_list("seq", flat=True).first()
+    return int(newest or 1)
+
+
+def confirm_told(errand: Errand, *, action: str, now: datetime, **values: Any) -> None:
+    with transaction.atomic():
+        tickets_of(errand).update(told_seq=errand.last_seq, **values)
+        set_told(errand, now=now)
+        lanes.note_attempt(errand.claim, action=action, outcome="done", detail=errand.ticket.external_id, now=now)
+        finish(errand, told_seq=errand.last_seq, now=now)
+
+
+def finish(errand: Errand, *, told_seq: int, now: datetime) -> None:
+    """Settle as done when all is told; else come back at once for the rest."""
+    Destination.objects.of(errand.claim.tenant_id).filter(pk=errand.destination.pk).update(last_delivered_at=now)
+    current = tickets_of(errand).values("last_seq", "wanted_state", "confirmed_state").get()
+    if current["last_seq"] > told_seq or current["wanted_state"] != current["confirmed_state"]:
+        lanes.settle_again(errand.claim, now=now)
+    else:
+        lanes.settle_done(errand.claim, now=now)
+
+
+def set_told(errand: Errand, *, now: datetime) -> None:
+    incidents = Incident.objects.of(errand.claim.tenant_id).filter(pk__in=errand.incident_ids)
+    incidents.filter(told_at__isnull=True).update(told_at=now)
+    incidents.update(last_told_at=now)
+    incidents.filter(state="open").update(check_after=now)
+
+
+def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -> None:
+    """The call may have worked. A creation is looked up; a repeated write is safe only where its key is honoured.
+
+    A comment on a system that cannot be searched counts as told (nothing is told twice); a closing there waits for a
+    person, since a ticket left open is worse than a question.
+    """
+    searchable = errand.gateway.find_after(errand.config) is not None
+    if action in ("create", "find") or searchable:
+        lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
+    elif action == "comment":
+        confirm_told(errand, action="comment", now=now)
+    else:
+        lanes.settle_stuck(errand.claim, now=now, reason=f"{reason} Look whether the ticket is closed.", unknown=True)
+
+
+# --- small things ------------------------------------------------------------------------------------------------
+
+
+def tickets_of(errand: Errand) -> Any:
+    """The ticket's row as a query, so that updates never overwrite what others changed meanwhile."""
+    return Ticket.objects.of(errand.claim.tenant_id).filter(pk=errand.ticket.pk)
+
+
+def next_sequence(errand: Errand) -> int:
+    return int(errand.ticket.thread.get("sequence", "0")) + 1
+
+
+def letter(errand: Errand) -> TicketText:
+    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url)
+    return TicketText(subject=errand.ticket.subject, body=body)
+
+
+def answer_unknown(
+    tenant: Tenant, ticket_uid: str, *, exists: bool, external_id: str, actor: str, now: datetime
+) -> None:
+    """A person says whether a ticket of unknown outcome exists there; delivery goes on from that."""
+    ticket = Ticket.objects.of(tenant).get(uid=ticket_uid)
+    with transaction.atomic():
+        values: dict[str, Any] = {"create_attempted_at": None}
+        if exists and ticket.confirmed_state == "none":
+            values |= {
+                "external_id": external_id or ticket.reference,
+                "confirmed_state": "open",
+                "created_there_at": ticket.create_attempted_at,
+                "told_seq": F("last_seq"),
+            }
+        elif exists:
+            values |= {"confirmed_state": ticket.wanted_state, "told_seq": F("last_seq")}
+        Ticket.objects.of(tenant).filter(pk=ticket.pk).update(**values)
+        if exists:
+            Incident.objects.of(tenant).filter(ticket=ticket, told_at__isnull=True).update(
+                told_at=now, last_told_at=now
+            )
+        free_ticket_lane(tenant, ticket.pk, now=now)
+        audit.record(
+            tenant,
+            actor=actor,
+            action="ticket looked up by hand",
+            subject_kind="ticket",
+            subject_id=ticket.pk,
+            subject=ticket.reference,
+            after={"exists": exists, "external_id": external_id},
+            now=now,
+        )
+
+
+def free_ticket_lane(tenant: Tenant, ticket_id: int, *, now: datetime) -> int:
+    """Let a ticket's stuck lane try again; answers 0 when it is not stuck."""
+    ids: Sequence[int] = lanes.stuck_lane_ids(tenant.pk, "ticket", ticket_id)
+    return lanes.free(tenant.pk, ids, now=now)

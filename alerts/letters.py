@@ -1,0 +1,135 @@
+"""The words of a ticket: its subject, its first message, its further ones and its last. Pure: values in, text out.
+
+A reader must be able to act on it: the client, the machine, what failed, since when, the last good backup, the log's
+telling lines, a link, and what to try. Everything from a log is hostile: one line each, cut, never a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.facts import Severity
+from alerts.wording import moment_words
+
+MOST_LINES = 10
+LINE_LENGTH = 300
+
+#: What to try first, by rule.
+HINTS = {
+    "no_recent_backup": "Check that the machine is on and reachable, that the backup service or its schedule still runs, "
+    "and that its logs still reach us.",
+    "no_data_sent": "Check that the selection still points at existing folders or databases, and that the disk or share "
+    "behind it is mounted.",
+    "errors": "Read the lines above, mend their cause and run the job again; a good run closes this by itself.",
+    "quota_overrun": "Look at what grew (the client's page shows each selection), then agree on a higher quota or take "
+    "something out of the selection.",
+    "processing_delayed": "Check that the workers run and that the database answers.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What letters may say of one incident."""
+
+    kind: str
+    label: str
+    severity: Severity
+    is_open: bool
+    summary: str
+    since: datetime
+    lines: tuple[str, ...]
+    close_reason: str
+    client: str
+    server: str
+    job: str
+    machine: str
+    last_good_at: datetime | None
+    uid: str
+    zone: str
+    product: str = ""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One thing that happened to a ticket on our side; ``kind`` as in TicketUpdate."""
+
+    kind: str
+    text: str
+    at: datetime
+    card: Card | None
+
+
+def one_line(text: str, *, length: int = LINE_LENGTH) -> str:
+    """Text without line breaks and control characters, cut to ``length``."""
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return clean if len(clean) <= length else f"{clean[: length - 1]}…"
+
+
+def ticket_subject(card: Card, *, group_key: str) -> str:
+    """The subject that a ticket keeps for its whole life."""
+    if group_key.startswith("client:"):
+        return one_line(f"{card.client}: backup problems", length=150)
+    if group_key.startswith("server:"):
+        return one_line(f"{card.server}: backup problems", length=150)
+    owner = card.client or card.server or "Backup service"
+    about = f" - {card.job}" if card.job else ""
+    where = f" on {card.machine or card.server}" if card.machine or card.server else ""
+    return one_line(f"{owner}: {card.label.lower()}{about}{where}", length=150)
+
+
+def first_letter(cards: Sequence[Card], *, base_url: str) -> str:
+    """The message that opens a ticket."""
+    return "\n\n".join(card_text(card, base_url=base_url) for card in cards)
+
+
+def card_text(card: Card, *, base_url: str) -> str:
+    facts = [
+        ("Client", card.client),
+        ("Machine", card.machine),
+        ("Server", card.server),
+        ("Job", card.job),
+        ("Product", card.product),
+        ("Severity", card.severity),
+        ("Since", moment_words(card.since, card.zone)),
+        ("Last good backup", moment_words(card.last_good_at, card.zone) if card.last_good_at else ""),
+    ]
+    parts = [one_line(card.summary, length=500), ""]
+    parts += [f"{name}: {one_line(value)}" for name, value in facts if value]
+    if card.lines:
+        parts += ["", "From the log:", *(f"  {one_line(line)}" for line in card.lines[:MOST_LINES])]
+    if card.kind in HINTS:
+        parts += ["", f"What to try: {HINTS[card.kind]}"]
+    parts += ["", f"Details: {base_url}/incidents/{card.uid}"]
+    return "\n".join(parts)
+
+
+def update_letter(updates: Sequence[Update], *, base_url: str) -> str:
+    """A further message: what happened since the last one, told once and in order."""
+    return "\n\n".join(filter(None, (update_text(update, base_url=base_url) for update in collapse(updates))))
+
+
+def collapse(updates: Sequence[Update]) -> list[Update]:
+    """What is still true of several untold updates: an incident that came and went is told once, as solved."""
+    last: dict[str, int] = {}
+    for index, update in enumerate(updates):
+        if update.card is not None:
+            last[update.card.uid] = index
+    return [
+        update for index, update in enumerate(updates) if update.card is None or last[update.card.uid] == index
+    ]
+
+
+def update_text(update: Update, *, base_url: str) -> str:
+    card = update.card
+    if update.kind == "closed" or card is None:
+        return one_line(update.text, length=500)
+    where = one_line(" - ".join(part for part in (card.client, card.job, card.label) if part))
+    if update.kind == "left":
+        return f"Solved: {where}\n{one_line(update.text, length=500)}"
+    if update.kind in ("opened", "joined"):
+        return f"Also: {where}\n{card_text(card, base_url=base_url)}"
+    if update.kind == "reminder":
+        return f"Still open: {where}\n{card_text(card, base_url=base_url)}"
+    return f"Changed: {where}\n{one_line(update.text, length=500)}"

@@ -1,0 +1,171 @@
+"""The timed pass: finds what is due by its clock and enters the line at *evaluate*.
+
+Each batch is one transaction of one tenant: it claims due rows by one UPDATE with SKIP LOCKED, evaluates them, and moves
+their clocks on, so that sweeps may run side by side and one that dies leaves nothing behind. A batch that fails on data
+is halved until the bad row stands alone; that one is put off for a while and logged, the rest land.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import OperationalError, connection, transaction
+
+from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant
+from alerts.incidents import look_again
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+#: The sweep runs every 15 seconds; a longer break than this is an interruption of ours.
+INTERRUPTION = timedelta(minutes=5)
+#: How long a row that cannot be evaluated is left alone.
+PUT_OFF = timedelta(minutes=15)
+#: Receipts waiting longer than this make their tenant due.
+WAITING = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Due:
+    """One kind of clock: how due rows of one tenant are claimed, and what is done with them."""
+
+    name: str
+    claim: str
+    put_off: str
+    work: Callable[[int, Sequence[int], datetime], None]
+
+
+def evaluate_due_tenant(tenant_id: int, ids: Sequence[int], now: datetime) -> None:
+    evaluate_tenant(tenant_id, now=now)
+
+
+DUES = (
+    Due(
+        name="incidents",
+        claim="""
+            UPDATE alerts_incident SET check_after = %(later)s WHERE id IN (
+                SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
+                    SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
+                    ORDER BY check_after LIMIT 1)
+                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+            RETURNING tenant_id, id""",
+        put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
+        work=lambda tenant_id, ids, now: look_again(tenant_id, ids, now=now),
+    ),
+    Due(
+        name="jobs",
+        claim="""
+            UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id IN (
+                SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
+                    SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s ORDER BY check_after LIMIT 1)
+                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+            RETURNING tenant_id, job_id""",
+        put_off="UPDATE backups_jobstate SET check_after = %(later)s "
+        "WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
+        work=lambda tenant_id, ids, now: evaluate_jobs(tenant_id, ids, now=now),
+    ),
+    *(
+        Due(
+            name=f"{kind}s",
+            claim=f"""
+            UPDATE alerts_subjectstate SET check_after = %(later)s WHERE id IN (
+                SELECT id FROM alerts_subjectstate WHERE check_after <= %(now)s AND subject_kind = '{kind}'
+                AND tenant_id = (SELECT tenant_id FROM alerts_subjectstate
+                    WHERE check_after <= %(now)s AND subject_kind = '{kind}' ORDER BY check_after LIMIT 1)
+                ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+            RETURNING tenant_id, subject_id""",
+            put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "
+            f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",
+            work=work,
+        )
+        for kind, work in (
+            ("client", lambda tenant_id, ids, now: evaluate_clients(tenant_id, ids, now=now)),
+            ("tenant", evaluate_due_tenant),
+        )
+    ),
+)
+
+
+def sweep(*, now: datetime, is_time_up: Callable[[], bool] = lambda: False) -> int:
+    """Evaluate everything that is due at ``now``; answers how many rows. Stops early when ``is_time_up``."""
+    beat(now=now)
+    mark_waiting_tenants(now=now)
+    done = 0
+    for due in DUES:
+        while not is_time_up():
+            number = sweep_batch(due, now=now)
+            done += number
+            if number == 0:
+                break
+    return done
+
+
+def sweep_batch(due: Due, *, now: datetime, limit: int = BATCH) -> int:
+    """One batch in one transaction. If it fails on data, its rows are done again in halves."""
+    ids: list[int] = []
+    tenant_id = 0
+    try:
+        with transaction.atomic():
+            tenant_id, ids = claim(due, now=now, limit=limit)
+            if ids:
+                due.work(tenant_id, ids, now)
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception("sweep of %s failed for tenant %s", due.name, tenant_id)
+        halve(due, tenant_id, ids, now=now)
+    return len(ids)
+
+
+def halve(due: Due, tenant_id: int, ids: Sequence[int], *, now: datetime) -> None:
+    """Do the rows in halves until the one that fails stands alone: it is put off."""
+    for part in (ids[: len(ids) // 2], ids[len(ids) // 2 :]) if len(ids) > 1 else (ids,):
+        try:
+            with transaction.atomic():
+                put_off(due, tenant_id, part, now=now)
+                if len(ids) > 1:
+                    due.work(tenant_id, part, now)
+        except OperationalError:
+            raise
+        except Exception:
+            halve(due, tenant_id, part, now=now)
+
+
+def claim(due: Due, *, now: datetime, limit: int) -> tuple[int, list[int]]:
+    """Lock due rows of the tenant that has waited longest; the clocks are moved at once, evaluating sets them right."""
+    with connection.cursor() as cursor:
+        cursor.execute(due.claim, {"now": now, "later": now + PUT_OFF, "limit": limit})
+        rows = cursor.fetchall()
+    return (rows[0][0], sorted(row[1] for row in rows)) if rows else (0, [])
+
+
+def put_off(due: Due, tenant_id: int, ids: Sequence[int], *, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(due.put_off, {"later": now + PUT_OFF, "tenant": tenant_id, "ids": list(ids)})
+
+
+def mark_waiting_tenants(*, now: datetime) -> None:
+    """A tenant whose receipts wait is due; so is one with an open incident about that."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_subjectstate (tenant_id, subject_kind, subject_id, check_after) "
+            "SELECT DISTINCT tenant_id, 'tenant', tenant_id, %(now)s FROM ingest_receiptqueue "
+            "WHERE received_at < %(waiting)s UNION SELECT tenant_id, 'tenant', tenant_id, %(now)s FROM alerts_incident "
+            "WHERE state = 'open' AND kind = 'processing_delayed' "
+            "ON CONFLICT (tenant_id, subject_kind, subject_id) DO UPDATE SET check_after = excluded.check_after",
+            {"now": now, "waiting": now - WAITING},
+        )
+
+
+def beat(*, now: datetime) -> None:
+    """Note that the sweep works; after an interruption also when it began again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_heartbeat (name, at, resumed_at) VALUES ('sweep', %(now)s, NULL) "
+            "ON CONFLICT (name) DO UPDATE SET at = greatest(alerts_heartbeat.at, excluded.at), resumed_at = CASE "
+            "WHEN alerts_heartbeat.at < %(now)s - %(interruption)s THEN excluded.at ELSE alerts_heartbeat.resumed_at END",
+            {"now": now, "interruption": INTERRUPTION},
+        )

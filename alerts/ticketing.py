@@ -1,0 +1,266 @@
+"""Keeps tickets in line with incidents: opening, joining, leaving, closing; what delivery then tells the other system.
+
+Called by ``alerts.incidents`` with the incidents already locked and written. Tickets are locked in order of destination
+and group key before anything is read of them; a ticket that has begun closing takes no new incident: a further one is
+opened beside it. Every change is a numbered update, and the ticket's lane is marked in the same transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from alerts.facts import SEVERITIES, Severity
+from alerts.letters import Card, ticket_subject
+from alerts.routing import Routed
+from alerts.rules import RULES
+from msp.outbox import lanes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one incident asks of tickets. ``routed`` is set when it is to be told now and is on no ticket yet."""
+
+    incident_id: int
+    ticket_id: int | None
+    client_id: int | None
+    severity: Severity
+    summary: str
+    close_reason: str
+    routed: Routed | None
+    closed: bool
+    worse: bool
+    remind: bool
+
+
+@dataclass
+class TicketRow:
+    """A locked ticket and what this batch does to it."""
+
+    id: int
+    destination_id: int
+    group_key: str
+    wanted_state: str
+    severity: Severity
+    last_seq: int
+    told_seq: int
+    is_new: bool
+    updates: list[tuple[str, int | None, str]] = field(default_factory=list)
+
+    def add(self, kind: str, incident_id: int | None, text: str) -> None:
+        self.updates.append((kind, incident_id, text))
+
+
+def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
+    """Open, join, note, leave and close tickets as the incidents require; nothing to do costs no statement."""
+    joining = [step for step in steps if step.routed is not None]
+    staying = [step for step in steps if step.ticket_id is not None and (step.closed or step.worse or step.remind)]
+    if not joining and not staying:
+        return
+    opened = open_missing(tenant_id, joining, now=now)
+    tickets = lock_tickets(tenant_id, joining, staying, opened=opened)
+    join(tenant_id, joining, tickets)
+    tell_staying(staying, tickets)
+    close_empty(tenant_id, tickets, now=now)
+    write_updates(tenant_id, [ticket for ticket in tickets.values() if ticket.updates], now=now)
+
+
+def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> frozenset[int]:
+    """Make a ticket for each group that has no open one (the unique index decides); answers the new ids."""
+    if not joining:
+        return frozenset()
+    cards = load_cards(tenant_id, [step.incident_id for step in joining])
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for step in joining:
+        routed = require_route(step)
+        card = cards[step.incident_id]
+        rows.setdefault(
+            (routed.destination_id, routed.group_key),
+            {
+                "destination_id": routed.destination_id,
+                "group_key": routed.group_key,
+                "reference": f"BL-{secrets.token_hex(5).upper()}",
+                "client_id": step.client_id,
+                "subject": ticket_subject(card, group_key=routed.group_key),
+                "severity": step.severity,
+            },
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_ticket (tenant_id, destination_id, group_key, reference, client_id, subject, severity, "
+            "wanted_state, confirmed_state, external_id, external_url, thread, last_seq, told_seq, opened_at) "
+            "SELECT %s, destination_id, group_key, reference, client_id, subject, severity, 'open', 'none', '', '', '{}', "
+            "0, 0, %s FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, reference text, "
+            "client_id bigint, subject text, severity text) ORDER BY destination_id, group_key "
+            "ON CONFLICT (tenant_id, destination_id, group_key) WHERE wanted_state = 'open' DO NOTHING RETURNING id",
+            [tenant_id, now, orjson.dumps(list(rows.values())).decode()],
+        )
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
+def lock_tickets(
+    tenant_id: int, joining: Sequence[Step], staying: Sequence[Step], *, opened: frozenset[int]
+) -> dict[int, TicketRow]:
+    groups = [
+        {"destination_id": routed.destination_id, "group_key": routed.group_key}
+        for routed in map(require_route, joining)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, destination_id, group_key, wanted_state, severity, last_seq, told_seq FROM alerts_ticket "
+            "WHERE tenant_id = %s AND (id = ANY(%s) OR (wanted_state = 'open' AND (destination_id, group_key) IN "
+            "(SELECT destination_id, group_key FROM jsonb_to_recordset(%s::jsonb) "
+            "AS wanted(destination_id bigint, group_key text)))) ORDER BY destination_id, group_key, id FOR UPDATE",
+            [tenant_id, [step.ticket_id for step in staying], orjson.dumps(groups).decode()],
+        )
+        return {row[0]: TicketRow(*row, is_new=row[0] in opened) for row in cursor.fetchall()}
+
+
+def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
+    """Put each incident on the open ticket of its group."""
+    open_by_group = {
+        (ticket.destination_id, ticket.group_key): ticket for ticket in tickets.values() if ticket.wanted_state == "open"
+    }
+    links = []
+    for step in joining:
+        routed = require_route(step)
+        ticket = open_by_group[routed.destination_id, routed.group_key]
+        ticket.add("opened" if ticket.is_new and not ticket.updates else "joined", step.incident_id, step.summary)
+        ticket.severity = max(ticket.severity, step.severity, key=SEVERITIES.index)
+        links.append({"incident_id": step.incident_id, "ticket_id": ticket.id})
+    if not links:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE alerts_incident incident SET ticket_id = link.ticket_id FROM jsonb_to_recordset(%s::jsonb) "
+            "AS link(incident_id bigint, ticket_id bigint) WHERE incident.tenant_id = %s "
+            "AND incident.id = link.incident_id",
+            [orjson.dumps(links).decode(), tenant_id],
+        )
+
+
+def tell_staying(staying: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
+    """What incidents already on a ticket have to say. A reminder waits while earlier words are still undelivered."""
+    for step in staying:
+        ticket = tickets.get(step.ticket_id or 0)
+        if ticket is None or ticket.wanted_state != "open":
+            continue
+        if step.closed:
+            ticket.add("left", step.incident_id, step.close_reason)
+        elif step.worse:
+            ticket.add("note", step.incident_id, step.summary)
+            ticket.severity = max(ticket.severity, step.severity, key=SEVERITIES.index)
+        elif step.remind and ticket.told_seq == ticket.last_seq:
+            ticket.add("reminder", step.incident_id, step.summary)
+
+
+def close_empty(tenant_id: int, tickets: Mapping[int, TicketRow], *, now: datetime) -> None:
+    """A ticket whose last incident has left begins to close."""
+    left = [ticket.id for ticket in tickets.values() if any(kind == "left" for kind, _, _ in ticket.updates)]
+    if not left:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ticket_id FROM alerts_incident WHERE tenant_id = %s AND ticket_id = ANY(%s) "
+            "AND state = 'open'",
+            [tenant_id, left],
+        )
+        busy = {row[0] for row in cursor.fetchall()}
+    for ticket_id in left:
+        if ticket_id not in busy:
+            tickets[ticket_id].wanted_state = "closed"
+            tickets[ticket_id].add("closed", None, "Every problem of this ticket is solved.")
+
+
+def write_updates(tenant_id: int, tickets: Sequence[TicketRow], *, now: datetime) -> None:
+    """Number and store the updates, the tickets' new values, and mark their lanes."""
+    if not tickets:
+        return
+    updates = [
+        {"ticket_id": ticket.id, "seq": ticket.last_seq + number, "kind": kind, "incident_id": incident, "text": text}
+        for ticket in tickets
+        for number, (kind, incident, text) in enumerate(ticket.updates, start=1)
+    ]
+    rows = [
+        {
+            "id": ticket.id,
+            "last_seq": ticket.last_seq + len(ticket.updates),
+            "wanted_state": ticket.wanted_state,
+            "severity": ticket.severity,
+        }
+        for ticket in tickets
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_ticketupdate (tenant_id, ticket_id, seq, at, kind, incident_id, text) "
+            "SELECT %s, ticket_id, seq, %s, kind, incident_id, text FROM jsonb_to_recordset(%s::jsonb) "
+            "AS new(ticket_id bigint, seq int, kind text, incident_id bigint, text text)",
+            [tenant_id, now, orjson.dumps(updates).decode()],
+        )
+        cursor.execute(
+            "UPDATE alerts_ticket ticket SET last_seq = new.last_seq, wanted_state = new.wanted_state, "
+            "severity = new.severity, closed_at = CASE WHEN new.wanted_state = 'closed' THEN %s::timestamptz END "
+            "FROM jsonb_to_recordset(%s::jsonb) AS new(id bigint, last_seq int, wanted_state text, severity text) "
+            "WHERE ticket.tenant_id = %s AND ticket.id = new.id",
+            [now, orjson.dumps(rows).decode(), tenant_id],
+        )
+    lanes.mark(tenant_id, "ticket", [ticket.id for ticket in tickets], now=now)
+
+
+CARDS = """
+SELECT incident.id, incident.kind, incident.severity, incident.state, incident.summary, incident.since,
+       incident.lines, incident.close_reason, coalesce(client.name, ''), coalesce(server.name, ''), coalesce(job.name, ''),
+       coalesce(machine.name, ''), state.last_good_at, incident.uid, coalesce(client.timezone, 'UTC'),
+       coalesce(job.product, '')
+FROM alerts_incident incident
+LEFT JOIN estate_client client ON client.id = incident.client_id
+LEFT JOIN estate_backupserver server ON server.id = incident.server_id
+LEFT JOIN backups_backupjob job ON job.id = incident.job_id
+LEFT JOIN backups_jobstate state ON state.job_id = incident.job_id
+LEFT JOIN estate_selection selection ON selection.id = incident.selection_id
+LEFT JOIN estate_machine machine ON machine.id = selection.machine_id
+WHERE incident.tenant_id = %s AND incident.id = ANY(%s)
+"""
+
+
+def load_cards(tenant_id: int, incident_ids: Collection[int]) -> dict[int, Card]:
+    """What letters say of incidents, by id, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(CARDS, [tenant_id, sorted(incident_ids)])
+        return {row[0]: read_card(row) for row in cursor.fetchall()}
+
+
+def read_card(row: Sequence[Any]) -> Card:
+    lines = orjson.loads(row[6]) if isinstance(row[6], str) else row[6]
+    rule = RULES.get(row[1])
+    return Card(
+        kind=row[1],
+        label=rule.LABEL if rule else row[1],
+        severity=row[2],
+        is_open=row[3] == "open",
+        summary=row[4],
+        since=row[5],
+        lines=tuple(lines),
+        close_reason=row[7],
+        client=row[8],
+        server=row[9],
+        job=row[10],
+        machine=row[11],
+        last_good_at=row[12],
+        uid=str(row[13]),
+        zone=row[14] or "UTC",
+        product=row[15],
+    )
+
+
+def require_route(step: Step) -> Routed:
+    """The route of a joining step; a step without one is never given here."""
+    if step.routed is None:
+        raise ValueError(f"incident {step.incident_id} has no route to join a ticket by")
+    return step.routed

@@ -1,0 +1,538 @@
+"""Writes runs and job states: the *record* step of the pipeline, in its transaction, in a fixed number of statements.
+
+State rows are locked first, in job order; facts are read after the lock. A run that is known is compared: the same
+values write nothing, other values keep the old ones as a revision. With ``replacing`` (a replay) the runs of those
+receipts are replaced as a set. States are folded on, or folded again from all runs where a run was not the newest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import orjson
+from django.db import connection
+
+from integrations.logs.joblog import JobLog
+from msp.backups.folding import EMPTY, RunValues, StateValues, fold, needs_refold
+from msp.backups.gates import Tolerance, find_problems, judge_log
+from msp.backups.runs import AssignedRun, Measurement
+from msp.partitions import month_of, next_month
+
+#: An end further before its arrival than this is not believed for filing; the run is filed by its arrival.
+OLDEST_PLAUSIBLE = timedelta(days=730)
+TELLING_LINES = 5
+
+Change = Literal["new", "changed", "same", "removed"]
+
+#: The columns that say what was read: a difference in one of them makes a revision.
+READ_COLUMNS = (
+    "selection_id", "client_id", "receipt_id", "place", "operation", "action", "outcome", "good", "complete",
+    "measurable", "started_at", "ended_at", "time_told", "duration_seconds", "protected_bytes", "changed_bytes",
+    "transferred_bytes", "stored_bytes", "restored_bytes", "freed_bytes", "basis", "product", "product_version", "host",
+    "archive", "files", "files_failed", "errors", "errors_total", "components", "problems", "notes", "exit_code",
+    "first_line", "last_line",
+)  # fmt: skip
+#: Where a run came from; another delivery of the same run does not make it another run.
+ORIGIN_COLUMNS = frozenset({"receipt_id", "place"})
+KEY_COLUMNS = ("job_id", "run_key", "filed_month")
+JSON_COLUMNS = frozenset({"files", "errors", "components", "problems", "notes"})
+
+COLUMN_TYPES = (
+    "job_id bigint, run_key text, filed_month date, selection_id bigint, client_id bigint, receipt_id bigint, "
+    "place int, operation text, action text, outcome text, good boolean, complete boolean, measurable boolean, "
+    "started_at timestamptz, ended_at timestamptz, time_told boolean, duration_seconds numeric(14, 3), "
+    "protected_bytes bigint, changed_bytes bigint, transferred_bytes bigint, stored_bytes bigint, "
+    "restored_bytes bigint, freed_bytes bigint, basis text, product text, product_version text, host text, "
+    "archive text, files jsonb, files_failed int, errors jsonb, errors_total int, components jsonb, problems jsonb, "
+    "notes jsonb, exit_code int, first_line int, last_line int, revision int"
+)
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """What recording did to one run; ``was`` and ``now`` are outcomes, "" where there was or is none."""
+
+    change: Change
+    job_id: int
+    run_key: str
+    receipt_id: int
+    was: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a batch changed: the jobs and clients to evaluate, and what the ledger must enter or withdraw."""
+
+    job_ids: tuple[int, ...]
+    client_ids: tuple[int, ...]
+    measurements: tuple[Measurement, ...]
+    changes: tuple[RunChange, ...]
+
+
+Row = dict[str, Any]
+RunKey = tuple[int, str]
+
+
+def record_runs(
+    tenant_id: int, runs: Sequence[AssignedRun], *, now: datetime, replacing: Collection[int] = ()
+) -> Recorded:
+    """Record a batch of one tenant. Locks JobState rows (by job id) until the caller's transaction ends.
+
+    ``replacing`` are receipts read again: runs of theirs that are not in ``runs`` any more are removed.
+    """
+    if not runs and not replacing:
+        return Recorded((), (), (), ())
+    replaced = load_receipt_runs(tenant_id, replacing)
+    job_ids = sorted({run.job_id for run in runs} | {row["job_id"] for row in replaced})
+    states = lock_states(tenant_id, job_ids)
+    tolerances = load_tolerances(tenant_id, job_ids)
+    readings = newest_readings(build_row(run, tolerance=tolerances.get(run.job_id, Tolerance())) for run in runs)
+    known = {**load_known(tenant_id, readings.values()), **{key_of(row): row for row in replaced}}
+    written, changes = compare(readings, known=known)
+    removed = [row for row in replaced if key_of(row) not in readings]
+    changes += [run_change("removed", row, was=row["outcome"], now="") for row in removed]
+    keep_revisions(tenant_id, [known[key_of(row)] for row in written if key_of(row) in known], removed=removed, now=now)
+    write_runs(tenant_id, written, now=now)
+    remove_runs(tenant_id, removed)
+    refold(tenant_id, states, written=written, known=known, removed=removed)
+    return Recorded(
+        job_ids=tuple(job_ids),
+        client_ids=tuple(sorted({row["client_id"] for row in [*written, *removed]})),
+        measurements=tuple(measurements(written, known=known, removed=removed)),
+        changes=tuple(changes),
+    )
+
+
+# --- what a run is called, and its row ---------------------------------------------------------------------------
+
+
+def key_of(row: Mapping[str, Any]) -> RunKey:
+    return row["job_id"], row["run_key"]
+
+
+def name_run(run: AssignedRun) -> str:
+    """The run's key: what its log says of itself (id, else start), else its delivery and place in it."""
+    log = run.log
+    if log.run_id:
+        name = f"{log.operation}/id:{log.run_id}"
+    elif log.started_at is not None:
+        name = f"{log.operation}/start:{log.started_at.astimezone(UTC).isoformat()}"
+    else:
+        name = f"{log.operation}/delivery:{run.delivery_key}#{run.place}"
+    if log.item:
+        name = f"{log.item}/{name}"
+    return name if len(name) <= 200 else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+def end_of(run: AssignedRun) -> tuple[datetime, bool]:
+    """When the run ended, and whether the log told it; else what the sender says, else the arrival."""
+    log = run.log
+    if log.ended_at is not None:
+        return log.ended_at, True
+    if log.started_at is not None:
+        if log.outcome == "running":
+            return log.started_at, True
+        if log.duration_seconds is not None and 0 <= log.duration_seconds < OLDEST_PLAUSIBLE.total_seconds():
+            return log.started_at + timedelta(seconds=log.duration_seconds), True
+        if run.told_end is None:
+            return log.started_at, True
+    return run.told_end or run.received_at, False
+
+
+def file_month(ended_at: datetime, *, received_at: datetime) -> date:
+    """The month a run is filed in: of its end if that is plausible against its arrival, else of its arrival."""
+    plausible = received_at - OLDEST_PLAUSIBLE <= ended_at <= received_at + timedelta(days=1)
+    return month_of((ended_at if plausible else received_at).astimezone(UTC).date())
+
+
+def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
+    """All columns of a run, as they will be stored."""
+    log = run.log
+    ended_at, told = end_of(run)
+    problems = [*log.problems, *find_problems(replace(log, ended_at=log.ended_at or ended_at), received_at=run.received_at)]
+    problems = list(dict.fromkeys(problems))
+    gates = judge_log(log, problems=problems, policy=tolerance)
+    return {
+        "job_id": run.job_id,
+        "run_key": name_run(run),
+        "filed_month": file_month(ended_at, received_at=run.received_at),
+        "selection_id": run.selection_id,
+        "client_id": run.client_id,
+        "receipt_id": run.receipt_id,
+        "place": run.place,
+        "operation": log.operation,
+        "action": log.action[:40],
+        "outcome": log.outcome,
+        "good": gates.good,
+        "complete": gates.complete,
+        "measurable": gates.measurable,
+        "started_at": log.started_at or run.told_start,
+        "ended_at": ended_at,
+        "time_told": told,
+        "duration_seconds": whole_milliseconds(log.duration_seconds),
+        **{f"{name}_bytes": plausible_size(log, f"{name}_bytes") for name in SIZES},
+        "basis": log.basis or "",
+        "product": log.product[:60],
+        "product_version": log.product_version[:60],
+        "host": log.host[:255],
+        "archive": log.archive[:300],
+        "files": dict(log.files),
+        "files_failed": log.files_failed,
+        "errors": [asdict(error) for error in log.errors],
+        "errors_total": max(log.errors_total, len(log.errors)),
+        "components": [asdict(component) for component in log.components],
+        "problems": problems,
+        "notes": list(log.notes),
+        "exit_code": log.exit_code,
+        "first_line": log.lines[0] if log.lines else None,
+        "last_line": log.lines[1] if log.lines else None,
+        "revision": 0,
+    }
+
+
+SIZES = ("protected", "changed", "transferred", "stored", "restored", "freed")
+LARGEST = 2**63 - 1
+
+
+def plausible_size(log: JobLog, name: str) -> int | None:
+    """The size if the column can hold it; a negative one is kept, since it is shown (and never billed)."""
+    size = getattr(log, name)
+    return size if isinstance(size, int) and abs(size) <= LARGEST else None
+
+
+def whole_milliseconds(seconds: float | None) -> Decimal | None:
+    if seconds is None or abs(seconds) > 10**10:
+        return None
+    return Decimal(str(seconds)).quantize(Decimal("0.001"))
+
+
+def newest_readings(rows: Iterable[Row]) -> dict[RunKey, Row]:
+    """One row a run: of several in a batch the last counts, but a run once finished is never running again."""
+    newest: dict[RunKey, Row] = {}
+    for row in rows:
+        earlier = newest.get(key_of(row))
+        if earlier is None or not goes_back(row, earlier):
+            newest[key_of(row)] = row
+    return newest
+
+
+def goes_back(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """A "running" that arrives after the end of the same run."""
+    return bool(row["outcome"] == "running" and known["outcome"] != "running")
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def rows_of(cursor: Any) -> list[Row]:
+    names = [column.name for column in cursor.description]
+    rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    for row in rows:
+        for name in JSON_COLUMNS & row.keys():
+            if isinstance(row[name], str):
+                row[name] = orjson.loads(row[name])
+    return rows
+
+
+def load_receipt_runs(tenant_id: int, receipt_ids: Collection[int]) -> list[Row]:
+    """The runs that came from these receipts; no query for none."""
+    if not receipt_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT * FROM backups_jobrun WHERE tenant_id = %s AND receipt_id = ANY(%s)", [tenant_id, list(receipt_ids)]
+        )
+        return rows_of(cursor)
+
+
+def lock_states(tenant_id: int, job_ids: Sequence[int]) -> dict[int, StateValues]:
+    """Lock the state rows in job order and read them; a job without a row (made by hand) gets one first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO backups_jobstate (job_id, tenant_id, last_run_key, last_outcome, failures_in_row, "
+            "warnings_in_row, reports_data, last_verify_outcome, last_restore_outcome, last_errors, runs_seen) "
+            "SELECT id, tenant_id, '', '', 0, 0, false, '', '', '[]', 0 FROM backups_backupjob "
+            "WHERE tenant_id = %s AND id = ANY(%s) ORDER BY id ON CONFLICT (job_id) DO NOTHING",
+            [tenant_id, list(job_ids)],
+        )
+        cursor.execute(
+            "SELECT * FROM backups_jobstate WHERE tenant_id = %s AND job_id = ANY(%s) ORDER BY job_id FOR UPDATE",
+            [tenant_id, list(job_ids)],
+        )
+        return {row["job_id"]: read_state(row) for row in rows_of(cursor)}
+
+
+STATE_FIELDS = tuple(field.name for field in fields(StateValues))
+
+
+def read_state(row: Mapping[str, Any]) -> StateValues:
+    values = {name: row[name] for name in STATE_FIELDS}
+    errors = values["last_errors"]
+    values["last_errors"] = tuple(orjson.loads(errors) if isinstance(errors, str) else errors)
+    for name in ("last_outcome", "last_verify_outcome", "last_restore_outcome"):
+        values[name] = values[name] or None
+    return StateValues(**values)
+
+
+def load_tolerances(tenant_id: int, job_ids: Sequence[int]) -> dict[int, Tolerance]:
+    """What each job's policy tolerates; the nearest assignment wins (job, selection, client, reseller, tenant)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (job.id) job.id, policy.tolerated_files, policy.tolerated_share
+            FROM backups_backupjob job
+            JOIN estate_selection selection ON selection.id = job.selection_id
+            JOIN estate_client client ON client.id = selection.client_id
+            JOIN estate_policyassignment assigned ON assigned.tenant_id = job.tenant_id
+             AND (assigned.scope_kind, assigned.scope_id) IN (('job', job.id), ('selection', selection.id),
+                 ('client', client.id), ('reseller', client.reseller_id), ('tenant', job.tenant_id))
+            JOIN estate_policy policy ON policy.id = assigned.policy_id
+            WHERE job.tenant_id = %s AND job.id = ANY(%s)
+            ORDER BY job.id, array_position(
+                ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text)
+            """,
+            [tenant_id, list(job_ids)],
+        )
+        return {job_id: Tolerance(files=files, share=share) for job_id, files, share in cursor.fetchall()}
+
+
+def load_known(tenant_id: int, rows: Collection[Row]) -> dict[RunKey, Row]:
+    """Stored runs with these keys, in the month they would be filed in or one beside it; a known run keeps its month."""
+    if not rows:
+        return {}
+    wanted = [{"job_id": row["job_id"], "run_key": row["run_key"]} for row in rows]
+    months = {next_month(row["filed_month"], steps=step) for row in rows for step in (-1, 0, 1)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT run.* FROM jsonb_to_recordset(%s::jsonb) AS wanted(job_id bigint, run_key text) "
+            "JOIN backups_jobrun run ON run.tenant_id = %s AND run.job_id = wanted.job_id "
+            "AND run.run_key = wanted.run_key WHERE run.filed_month = ANY(%s)",
+            [orjson.dumps(wanted).decode(), tenant_id, sorted(months)],
+        )
+        known = {key_of(row): row for row in rows_of(cursor)}
+    for row in rows:
+        if key_of(row) in known:
+            row["filed_month"] = known[key_of(row)]["filed_month"]
+    return known
+
+
+# --- deciding what to write --------------------------------------------------------------------------------------
+
+
+def compare(readings: Mapping[RunKey, Row], *, known: Mapping[RunKey, Row]) -> tuple[list[Row], list[RunChange]]:
+    """The rows to write (new, or read differently than stored) and what is said of each."""
+    written: list[Row] = []
+    changes: list[RunChange] = []
+    for key, row in readings.items():
+        stored = known.get(key)
+        if stored is None:
+            changes.append(run_change("new", row, was="", now=row["outcome"]))
+            written.append(row)
+        elif goes_back(row, stored) or same_reading(row, stored):
+            changes.append(run_change("same", stored, was=stored["outcome"], now=stored["outcome"]))
+        else:
+            row["filed_month"] = stored["filed_month"]
+            row["revision"] = stored["revision"] + 1
+            changes.append(run_change("changed", row, was=stored["outcome"], now=row["outcome"]))
+            written.append(row)
+    return written, changes
+
+
+def same_reading(row: Row, stored: Row) -> bool:
+    """Whether a run is stored as it was read now. A time taken from the arrival does not make it another reading."""
+    ignored = set(ORIGIN_COLUMNS)
+    if not row["time_told"]:
+        ignored.add("ended_at")
+    return all(row[name] == stored[name] for name in READ_COLUMNS if name not in ignored)
+
+
+def run_change(change: Change, row: Row, *, was: str, now: str) -> RunChange:
+    return RunChange(change, row["job_id"], row["run_key"], row["receipt_id"], was, now)
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows, default=str).decode()
+
+
+def keep_revisions(tenant_id: int, changed: Sequence[Row], *, removed: Sequence[Row], now: datetime) -> None:
+    kept = [
+        {"run_id": row["id"], "job_id": row["job_id"], "revision": row["revision"], "reason": reason, "values": row}
+        for rows, reason in ((changed, "read again"), (removed, "no longer in its receipt"))
+        for row in rows
+    ]
+    if not kept:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO backups_jobrunrevision (uid, tenant_id, run_id, job_id, revision, values, reason, at) "
+            "SELECT gen_random_uuid(), %s, run_id, job_id, revision, values, reason, %s FROM jsonb_to_recordset(%s::jsonb) "
+            "AS kept(run_id bigint, job_id bigint, revision int, values jsonb, reason text)",
+            [tenant_id, now, as_json(kept)],
+        )
+
+
+def write_runs(tenant_id: int, rows: Sequence[Row], *, now: datetime) -> None:
+    """Insert or replace, in key order (two batches never lock runs crosswise; their jobs are locked anyway)."""
+    if not rows:
+        return
+    columns = [*KEY_COLUMNS, *READ_COLUMNS, "revision"]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in [*READ_COLUMNS, "revision", "recorded_at"])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO backups_jobrun (tenant_id, recorded_at, {', '.join(columns)}) "  # noqa: S608
+            f"SELECT %s, %s, {', '.join(columns)} FROM jsonb_to_recordset(%s::jsonb) AS run({COLUMN_TYPES}) "
+            f"ON CONFLICT (tenant_id, job_id, run_key, filed_month) DO UPDATE SET {changes}",
+            [tenant_id, now, as_json(sorted(rows, key=key_of))],
+        )
+
+
+def remove_runs(tenant_id: int, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM backups_jobrun run USING jsonb_to_recordset(%s::jsonb) "
+            "AS gone(job_id bigint, run_key text, filed_month date) WHERE run.tenant_id = %s "
+            "AND run.job_id = gone.job_id AND run.run_key = gone.run_key AND run.filed_month = gone.filed_month",
+            [as_json([{name: row[name] for name in KEY_COLUMNS} for row in rows]), tenant_id],
+        )
+
+
+# --- states ------------------------------------------------------------------------------------------------------
+
+
+def refold(
+    tenant_id: int,
+    states: Mapping[int, StateValues],
+    *,
+    written: Sequence[Row],
+    known: Mapping[RunKey, Row],
+    removed: Sequence[Row],
+) -> None:
+    """Fold the new runs onto the states, or all runs of a job again where something older changed; then store."""
+    again = {row["job_id"] for row in removed} | {row["job_id"] for row in written if key_of(row) in known}
+    fresh: dict[int, list[RunValues]] = {}
+    for row in written:
+        fresh.setdefault(row["job_id"], []).append(run_values(row))
+    again |= {job for job, runs in fresh.items() if any(needs_refold(states[job], run) for run in runs)}
+    folded = {job: fold(states[job], runs) for job, runs in fresh.items() if job not in again}
+    histories = load_histories(tenant_id, again)
+    folded |= {job: fold(EMPTY, histories.get(job, [])) for job in again}
+    store_states(tenant_id, folded)
+
+
+def run_values(row: Mapping[str, Any]) -> RunValues:
+    """What the fold needs of a stored or new row."""
+    return RunValues(
+        run_key=row["run_key"],
+        operation=row["operation"],
+        outcome=row["outcome"],
+        ended_at=row["ended_at"],
+        started_at=row["started_at"],
+        good=row["good"],
+        measurable=row["measurable"],
+        problems=bool(row["problems"]),
+        protected_bytes=row["protected_bytes"],
+        transferred_bytes=row["transferred_bytes"],
+        stored_bytes=row["stored_bytes"],
+        errors=tuple(telling_line(error) for error in row["errors"][:TELLING_LINES]),
+    )
+
+
+def telling_line(error: Mapping[str, Any]) -> str:
+    path, message = error.get("path"), str(error.get("message", ""))
+    return f"{path}: {message}" if path and path not in message else message
+
+
+def load_histories(tenant_id: int, job_ids: Collection[int]) -> dict[int, list[RunValues]]:
+    """Every run of these jobs, oldest first; no query for none."""
+    if not job_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT job_id, run_key, operation, outcome, ended_at, started_at, good, measurable, problems, "
+            "protected_bytes, transferred_bytes, stored_bytes, errors FROM backups_jobrun "
+            "WHERE tenant_id = %s AND job_id = ANY(%s) ORDER BY job_id, ended_at, run_key",
+            [tenant_id, sorted(job_ids)],
+        )
+        histories: dict[int, list[RunValues]] = {}
+        for row in rows_of(cursor):
+            histories.setdefault(row["job_id"], []).append(run_values(row))
+    return histories
+
+
+STATE_TYPES = (
+    "job_id bigint, last_run_at timestamptz, last_run_key text, last_outcome text, last_good_at timestamptz, "
+    "last_success_at timestamptz, last_failure_at timestamptz, first_failure_at timestamptz, failures_in_row int, "
+    "warnings_in_row int, last_data_at timestamptz, reports_data boolean, protected_bytes bigint, "
+    "protected_at timestamptz, transferred_bytes bigint, transferred_at timestamptz, stored_bytes bigint, "
+    "stored_at timestamptz, running_since timestamptz, last_verify_at timestamptz, last_verify_outcome text, "
+    "last_restore_at timestamptz, last_restore_outcome text, last_errors jsonb, runs_seen bigint"
+)
+
+
+def store_states(tenant_id: int, states: Mapping[int, StateValues]) -> None:
+    if not states:
+        return
+    rows = [{"job_id": job, **state_row(state)} for job, state in sorted(states.items())]
+    changes = ", ".join(f"{name} = new.{name}" for name in STATE_FIELDS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE backups_jobstate state SET {changes} FROM jsonb_to_recordset(%s::jsonb) AS new({STATE_TYPES}) "  # noqa: S608
+            "WHERE state.tenant_id = %s AND state.job_id = new.job_id",
+            [as_json(rows), tenant_id],
+        )
+
+
+def state_row(state: StateValues) -> Row:
+    values = asdict(state)
+    for name in ("last_outcome", "last_verify_outcome", "last_restore_outcome"):
+        values[name] = values[name] or ""
+    return values
+
+
+# --- what the ledger hears ---------------------------------------------------------------------------------------
+
+
+def measurements(
+    written: Sequence[Row], *, known: Mapping[RunKey, Row], removed: Sequence[Row]
+) -> Iterable[Measurement]:
+    """One for each run that measures, and one that withdraws for each that did and no longer does."""
+    for row in written:
+        stored = known.get(key_of(row))
+        if row["measurable"]:
+            if stored is not None and stored["measurable"] and stored["selection_id"] != row["selection_id"]:
+                yield measurement(stored, withdraw=True, reason="assigned to another selection")
+            yield measurement(row, withdraw=False, reason="recorded" if stored is None else "read again")
+        elif stored is not None and stored["measurable"]:
+            yield measurement(stored, withdraw=True, reason="read again")
+    for row in removed:
+        if row["measurable"]:
+            yield measurement(row, withdraw=True, reason="no longer in its receipt")
+
+
+def measurement(row: Row, *, withdraw: bool, reason: str) -> Measurement:
+    sizes = {
+        f"{name}_bytes": None if withdraw or (row[f"{name}_bytes"] or 0) < 0 else row[f"{name}_bytes"]
+        for name in ("protected", "stored", "transferred")
+    }
+    return Measurement(
+        job_id=row["job_id"],
+        selection_id=row["selection_id"],
+        client_id=row["client_id"],
+        run_key=row["run_key"],
+        filed_month=row["filed_month"],
+        measured_at=row["ended_at"],
+        basis=row["basis"],
+        reason=reason,
+        **sizes,
+    )

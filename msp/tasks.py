@@ -1,0 +1,99 @@
+"""Celery's tasks: each says only "look now" and works at most a minute, then asks for another.
+
+They carry no data and no time: what is due stands in PostgreSQL. A lost task is made up for by the next beat, a repeated
+one finds nothing to do. ``deliver`` has a queue and a worker process of its own, so that hung gateways stop nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from billing.collecting import deliver_collection
+from celery import shared_task
+from django.db import close_old_connections
+
+from alerts.delivering import deliver_ticket
+from alerts.sweeping import sweep as sweep_due
+from msp import partitions, pipeline
+from msp.outbox import lanes
+from msp.outbox.lanes import Claim
+
+SECONDS = 45
+#: A claim is delivered one after the other: all must fit into one lease.
+CLAIMED_AT_ONCE = 4
+
+DELIVERERS: dict[str, Callable[..., None]] = {"ticket": deliver_ticket, "stripe": deliver_collection}
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def timer(seconds: float = SECONDS) -> Callable[[], bool]:
+    """A function that says whether the time is up."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
+
+
+@shared_task
+def process_receipts() -> int:
+    """Process what waits; when the minute is not enough, ask for another."""
+    close_old_connections()
+    is_time_up = timer()
+    done = pipeline.process_waiting(now=clock, is_time_up=is_time_up)
+    if done:
+        wake_delivery()
+    if is_time_up():
+        process_receipts.apply_async(ignore_result=True)
+    return done
+
+
+@shared_task
+def sweep() -> int:
+    """Evaluate what has become due."""
+    close_old_connections()
+    done = sweep_due(now=clock(), is_time_up=timer())
+    if done:
+        wake_delivery()
+    return done
+
+
+@shared_task
+def deliver() -> int:
+    """Deliver lanes that are out of step."""
+    close_old_connections()
+    is_time_up = timer()
+    done = deliver_due(now=clock, is_time_up=is_time_up)
+    if is_time_up():
+        wake_delivery()
+    return done
+
+
+@shared_task
+def ensure_partitions() -> int:
+    close_old_connections()
+    return partitions.ensure_partitions(clock())
+
+
+def deliver_due(*, now: Callable[[], datetime], is_time_up: Callable[[], bool] = lambda: False) -> int:
+    """Claim and deliver every due lane, kind by kind; answers how many deliveries were made."""
+    done = 0
+    claimed: list[Claim] = []
+    while not is_time_up():
+        claimed = [one for kind in DELIVERERS for one in lanes.claim(kind, now=now(), limit=CLAIMED_AT_ONCE)]
+        if not claimed:
+            break
+        for one in claimed:
+            DELIVERERS[one.kind](one, now=now())
+            done += 1
+    return done
+
+
+def wake_delivery() -> None:
+    """Say "look now" to the delivery worker; if Redis is away, the beat does it later."""
+    try:
+        deliver.apply_async(ignore_result=True, retry=False)
+    except deliver.app.connection_for_write().recoverable_connection_errors:
+        return
