@@ -46,6 +46,8 @@ class ErrorFilter:
             self.inside_error = level[1] in ("ERROR", "CRITICAL")
         elif line.startswith("Traceback (most recent call last)"):
             self.inside_error = True
+        elif line.startswith("worker: "):  # what Celery says of itself bears no level
+            self.inside_error = False
         return self.inside_error
 
 

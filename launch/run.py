@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from launch.bootstrap import CHECKOUT
 from launch.failure import LaunchError
@@ -122,6 +124,8 @@ def choose_address(variables: Mapping[str, str]) -> Address:
 def start_servers(places: Places, *, keys: Keys, groups: list[list[Kept]]) -> dict[str, Server]:
     """Start what DATABASE_URL and REDIS_URL do not name; returns setting name to server."""
     servers: dict[str, Server] = {}
+    for setting, default_port in (("DATABASE_URL", 5432), ("REDIS_URL", 6379)):
+        refuse_unreachable(setting, url=os.environ.get(setting, ""), default_port=default_port)
     for log in places.logs.glob("*.log"):
         rotate(log)
     if not os.environ.get("DATABASE_URL"):
@@ -135,6 +139,21 @@ def start_servers(places: Places, *, keys: Keys, groups: list[list[Kept]]) -> di
     for server in servers.values():
         say(f"{server.engine} started, data in {places.data}")
     return servers
+
+
+def refuse_unreachable(setting: str, *, url: str, default_port: int) -> None:
+    """Raise LaunchError when nobody listens at a given address: Django's own message would come late and be obscure."""
+    parts = urlsplit(url)
+    if not parts.hostname or "%2F" in parts.netloc:
+        return  # not given, or a local socket
+    try:
+        address = (parts.hostname, parts.port or default_port)
+        socket.create_connection(address, timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise LaunchError(
+            f"{setting} names {parts.hostname}, where no server answers ({error}): mend the address, start "
+            f"that server, or unset {setting} to use a private one."
+        ) from error
 
 
 def product_environment(
