@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from integrations import addresses, http
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from tests.doubles.http_server import DROPPED, Request, Response, RunningServer
+from tests.doubles.raw_server import RawServer, certificate_for
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 Serve = Callable[[Response], str]
 
@@ -238,22 +235,22 @@ def test_slow_bytes_end_at_the_total_deadline(serve: Serve) -> None:
 
 def test_slow_bytes_without_a_length_are_not_taken_for_an_answer() -> None:
     """Cut at the deadline, an answer that ends with the connection would look whole."""
-    with _raw_server(b"HTTP/1.1 200 OK\r\n\r\n{}", hold=True) as port, pytest.raises(OutcomeUnknown, match="in time"):
+    with RawServer(b"HTTP/1.1 200 OK\r\n\r\n{}", hold=True) as port, pytest.raises(OutcomeUnknown, match="in time"):
         post(f"http://127.0.0.1:{port}/", deadline_seconds=0.3)
 
 
 def test_slow_header_lines_end_at_the_deadline() -> None:
-    with _raw_server(b"HTTP/1.1 200 OK\r\nX-Slow: ", hold=True) as port, pytest.raises(OutcomeUnknown, match="in time"):
+    with RawServer(b"HTTP/1.1 200 OK\r\nX-Slow: ", hold=True) as port, pytest.raises(OutcomeUnknown, match="in time"):
         post(f"http://127.0.0.1:{port}/", deadline_seconds=0.3)
 
 
 def test_nonsense_instead_of_http_is_unknown() -> None:
-    with _raw_server(b"SSH-2.0-OpenSSH\r\n", hold=False) as port, pytest.raises(OutcomeUnknown):
+    with RawServer(b"SSH-2.0-OpenSSH\r\n", hold=False) as port, pytest.raises(OutcomeUnknown):
         post(f"http://127.0.0.1:{port}/")
 
 
 def test_a_tls_handshake_that_hangs_ends_at_the_deadline() -> None:
-    with _raw_server(b"", hold=True) as port, pytest.raises(TemporaryFailure, match="before anything was sent"):
+    with RawServer(b"", hold=True) as port, pytest.raises(TemporaryFailure, match="before anything was sent"):
         post(f"https://127.0.0.1:{port}/", deadline_seconds=0.3)
 
 
@@ -298,10 +295,10 @@ def test_tls_checks_the_name_and_not_the_address(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda _, port, *__, **___: real("127.0.0.1", port, type=socket.SOCK_STREAM)
     )
-    certificate, context = _certificate_for("desk.example", tmp_path)
+    certificate, context = certificate_for("desk.example", tmp_path)
     names: list[str | None] = []
     context.sni_callback = lambda _, name, __: names.append(name)
-    with _tls_server(context) as port:
+    with RawServer(OK, hold=False, context=context) as port:
         with pytest.raises(TemporaryFailure, match="certificate that is not trusted"):
             post(f"https://desk.example:{port}/")
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -309,67 +306,3 @@ def test_tls_checks_the_name_and_not_the_address(tmp_path: Path, monkeypatch: py
         with pytest.raises(TemporaryFailure, match="certificate that is not trusted"):
             post(f"https://other.example:{port}/")
     assert names[:2] == ["desk.example", "desk.example"]
-
-
-def _certificate_for(host: str, folder: Path) -> tuple[Path, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
-    return certificate, context
-
-
-class _raw_server:  # noqa: N801 - used as a function
-    """Says the same bytes to everyone who connects, then holds the line or hangs up."""
-
-    def __init__(self, says: bytes, *, hold: bool, context: ssl.SSLContext | None = None) -> None:
-        self._says, self._hold, self._context = says, hold, context
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> int:
-        self._thread.start()
-        port: int = self._listening.getsockname()[1]
-        return port
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while not self._over.is_set():
-            try:
-                caller, _ = self._listening.accept()
-                with caller, self._context.wrap_socket(caller, server_side=True) if self._context else caller as line:
-                    if self._says:
-                        line.recv(65536)
-                        line.sendall(self._says)
-                    if self._hold:
-                        self._over.wait(10)
-            except OSError:
-                continue
-
-
-def _tls_server(context: ssl.SSLContext) -> _raw_server:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-    return _raw_server(answer, hold=False, context=context)
