@@ -276,7 +276,10 @@ def _send_and_read(
     sent = {"User-Agent": "Backledger", "Accept-Encoding": "identity", **headers, "Connection": "close"}
     connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
     response = connection.getresponse()
-    content = _read_at_most(response, max_answer_bytes, method=method, host=target.host)
+    try:
+        content = _read_at_most(response, max_answer_bytes, method=method, host=target.host)
+    finally:
+        response.close()  # it owns the socket once the connection is to be closed after it
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
 
 

@@ -13,7 +13,7 @@ import smtplib
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.headerregistry import Address as MailAddress
@@ -233,10 +233,10 @@ def _session(config: Config, call: Call) -> Iterator[tuple[smtplib.SMTP, CutOff]
         config.host, config.port, allow_private=call.allow_private, deadline_seconds=call.deadline_seconds
     )
     try:
-        server = _Server(config, addresses, cut_off)
-        _prepare(server, config)
-        yield server, cut_off
-        _leave(server)
+        with closing(_Server(config, addresses, cut_off)) as server:
+            _prepare(server, config)
+            yield server, cut_off
+            _leave(server)
     except (OSError, smtplib.SMTPException) as error:
         raise TemporaryFailure(f"{config.host} {what_happened(error, cut_off)} before the mail was sent.") from None
     finally:
@@ -273,7 +273,7 @@ def _leave(server: smtplib.SMTP) -> None:
     try:
         server.quit()
     except (OSError, smtplib.SMTPException):
-        server.close()
+        return
 
 
 class _Server(smtplib.SMTP):
