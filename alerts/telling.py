@@ -94,7 +94,6 @@ def next_check_after(
         when_to_remind(incident, repeat_every, now, silences=windows).at,
         incident.acknowledged_until,
         incident.snoozed_until,
-        *(window.ends_at for window in windows),
     ]
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 

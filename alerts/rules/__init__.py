@@ -99,7 +99,7 @@ def check_subject(facts: Facts, settings: Mapping[str, RuleSettings], now: datet
 
 
 def _earliest(moments: Iterable[datetime | None], now: datetime) -> datetime:
-    return min([now + HEARTBEAT, *(moment for moment in moments if moment is not None and moment > now)])
+    return min([now + HEARTBEAT, *(moment for moment in moments if moment is not None)])
 
 
 def _with_overdue_at(facts: Facts, settings: Mapping[str, RuleSettings]) -> Facts:

@@ -82,8 +82,8 @@ def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
 
 
 def overdue_at(facts: JobFacts, params: Params) -> datetime:
-    """The moment from which the job is overdue."""
-    return overdue_after(
+    """The moment from which the job is overdue; worked out once where ``check_subject`` has put it into the facts."""
+    return facts.overdue_at or overdue_after(
         _schedule(facts),
         tolerance=_tolerance(facts, params),
         grace=_grace(facts, params),
