@@ -80,7 +80,7 @@ class Steps:
             "formula": _formula(operation, operands, [self._text(operand) for operand in operands]),
             "operation": operation,
             "of": [_written(operand) for operand in operands],
-            "amount": number_text(value),
+            "amount": _amount_text(operation, value, [self._value(operand) for operand in operands]),
             "unit": unit,
         }
         self._values[key] = value
@@ -269,13 +269,22 @@ def _grouped(texts: Sequence[str]) -> list[str]:
     return [text if times == 1 else f"{times} x {text}" for text, times in groups]
 
 
+def _amount_text(operation: Operation, value: Fraction, values: Sequence[Fraction]) -> str:
+    """The exact result; of a rounding with all the places it was rounded to, such as 6.60."""
+    if operation.startswith("round_"):
+        return format(rounded(value, places=int(values[1])), "f")
+    return number_text(value)
+
+
 def _with_unit(text: str, unit: str) -> str:
-    shown = _about(text)
-    return f"{shown} {unit}" if unit else shown
+    shown = _for_people(text)
+    named = "bytes" if unit == "byte" and text != "1" else unit
+    return f"{shown} {named}" if named else shown
 
 
-def _about(text: str) -> str:
-    """A number for people: a fraction gets its first decimals beside it."""
+def _for_people(text: str) -> str:
+    """A number with its thousands marked: 3,751,000; a fraction gets its first decimals beside it."""
     if "/" not in text:
-        return text
-    return f"{text} (about {rounded(read_number(text), places=ABOUT_PLACES)})"
+        return format(Decimal(text), ",f")
+    over, under = text.split("/")
+    return f"{int(over):,}/{int(under):,} (about {rounded(read_number(text), places=ABOUT_PLACES):,f})"

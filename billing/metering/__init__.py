@@ -8,13 +8,14 @@ For peaks the two differ: selections need not peak on the same day.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
 from billing.days import DayValue, pool_days
 from billing.metering import daily_average, last_day, peak_day
 from billing.metering.measured import AcceptMissing, Measured, working_of
-from billing.params import BadParams, params_from_json
+from billing.params import BadParams, fields_of, params_from_json
 from billing.working import Operand, Ref, Steps, Term, under_name
 
 __all__ = ["METERS", "AcceptMissing", "Measured", "Meter", "combine", "measure", "measure_pooled", "read_meter_params"]
@@ -48,9 +49,11 @@ def read_meter_params(meter: str, mapping: object, *, accept_missing: AcceptMiss
     """The ``Params`` of a plan's meter with this invoice's decision in. Raises BadParams."""
     if meter not in METERS:
         raise BadParams("meter", f"there is no meter {meter!r}; there are: {', '.join(METERS)}")
-    preset = mapping if isinstance(mapping, Mapping) and accept_missing is not None else None
-    decided = mapping if preset is None else {**preset, "accept_missing": accept_missing}
-    return params_from_json(METERS[meter].Params, decided)
+    params = params_from_json(METERS[meter].Params, mapping)
+    for each in fields_of(METERS[meter].Params):
+        if each.per_invoice and getattr(params, each.name) != each.default:
+            raise BadParams(each.name, "this is decided for one invoice, not in a plan")
+    return replace(params, accept_missing=accept_missing)
 
 
 def measure(meter: str, days: Sequence[DayValue], *, unit: str, params: Any) -> Measured:

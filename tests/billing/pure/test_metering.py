@@ -88,7 +88,7 @@ def test_a_month_without_any_figure_is_held_and_not_free() -> None:
 def test_a_selection_that_was_not_billable_at_all_measures_zero_and_holds_nothing() -> None:
     days = fill_days([measurement(march(1), GB)], period=MARCH, billable=[], due=[], carry_days=0)
     idle = metered("daily_average", days)
-    assert (idle.exact, idle.held_days, idle.billable_days) == (0, (), 0)
+    assert (idle.exact, idle.held_days, idle.billable_days) == (Fraction(0), (), 0)
 
 
 def test_late_days_are_charged_and_not_due_days_too() -> None:
