@@ -20,7 +20,7 @@ from integrations.logs.opening import open_delivery
 from integrations.logs.scrubbing import scrubbed
 
 NOT_RECOGNISED = "No format recognises this log."
-EMPTY = "The log is empty, and no format, command or exit code was sent with it."
+EMPTY = "The log is empty, and nothing that came with it tells which tool ran."
 
 
 class Format(Protocol):
@@ -47,7 +47,7 @@ class Reading:
     """What was read of one delivery: the format's name (None: recognised by none), its runs, or the reason why not.
 
     ``line`` is the 1-based line of the log that could not be read. ``problems`` are sentences about what the sender
-    said and we could not use; they stand also where runs were read.
+    said and we could not use; they stand in each run, too.
     """
 
     format: str | None
@@ -99,7 +99,8 @@ def _read_as(name: str, delivery: Delivery) -> Reading:
     zone = zone_named(delivery.timezone) if delivery.timezone else None
     try:
         runs = FORMATS[name].parse(delivery, Context(head=head_of(delivery), zone=zone))
-        shown = tuple(scrubbed(run, host=delivery.host, exit_code=_sole_exit_code(delivery, runs)) for run in runs)
+        code = delivery.exit_code if len(runs) == 1 else None
+        shown = tuple(scrubbed(run, host=delivery.host, exit_code=code, problems=delivery.problems) for run in runs)
     except UnreadableLog as error:
         return Reading(name, error=error.reason, line=error.line, problems=delivery.problems)
     except Exception as error:  # a fault of ours must not lose the log: it waits in the inbox and can be replayed
@@ -108,7 +109,3 @@ def _read_as(name: str, delivery: Delivery) -> Reading:
     if not runs:
         return Reading(name, error="The log tells of no run.", problems=delivery.problems)
     return Reading(name, runs=shown, problems=delivery.problems)
-
-
-def _sole_exit_code(delivery: Delivery, runs: tuple[JobLog, ...]) -> int | None:
-    return delivery.exit_code if len(runs) == 1 else None

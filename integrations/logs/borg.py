@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import count, is_rounded, printed_size, spoken_seconds
 from integrations.logs.head import Head
-from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
+from integrations.logs.joblog import Delivery, JobLog, LogError, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import (
     MAX_DOCUMENT,
     BadJson,
@@ -109,15 +109,17 @@ _VALUED = frozenset(
 _ERRNO = re.compile(r"(.{1,4000}?): (?:[a-z_ ]{1,30}: )?\[Errno ([0-9]{1,5})\] ")
 
 _SIGNS = re.compile(
-    r"^(?:Archive fingerprint: [0-9a-f]{64}$|This archive: +[0-9]|(?:Deleted data|All archives): +-?[0-9.]+ [kKMGT]?i?B +"
+    r"^(?:Archive fingerprint: [0-9a-f]{64}$|This archive: +[0-9]|(?:Deleted data"
+    r"|All archives): +-?[0-9.]+ [kKMGT]?i?B +"
     r"|compaction freed about |Compaction saved [0-9]|terminating with (?:success|warning|error) status, rc [0-9]+"
     r"|Starting repository check$|Starting archive consistency check\.\.\.$"
     r"|(?:Finished full|Completed) repository check, |Archive consistency check complete, "
-    r"|Creating archive at \"|(?:Keeping|Pruning) archive(?: \(|: )|Repository (?:/|ssh://|file://)\S* (?:does not exist\.|is not a valid )"
+    r"|Creating archive at \"|(?:Keeping|Pruning) archive(?: \(|: )|Repository (?:/|ssh://"
+    r"|file://)\S* (?:does not exist\.|is not a valid )"
     r"|Failed to create/acquire the lock |passphrase supplied in .{0,40}BORG_PASSPHRASE"
     r"|Archive .{1,300} (?:already exists|does not exist)\.?$|Borg: [12]\.[0-9]+\.\S+  Python: "
     r"|Connection closed by remote host\. Is borg working|Key file for repository .{1,300} not found"
-    r"|.{1,300} {2,}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} .{0,10}\[[0-9a-f]{64}\]$"
+    r"|.{1,300} {2,40}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} .{0,10}\[[0-9a-f]{64}\]$"
     r"|/.{1,1000}: (?:open|read|stat|scandir|dir_open|readlink|flags|xattrs?|acl): \[Errno [0-9]+\] "
     r"|/.{1,1000}: file changed while we backed it up$)",
     re.M,
@@ -347,7 +349,8 @@ _STARTS: tuple[tuple[Task, re.Pattern[str]], ...] = (
         "prune",
         re.compile(
             r"(?:Keeping|Pruning|Would prune|Would keep|Deleting|Would delete) (?:checkpoint )?archive|Would prune:"
-            r"|Deleted data: |compaction freed about |Compaction saved |Compacting repository|Deleted [0-9]+ (?:chunk|unused)"
+            r"|Deleted data: |compaction freed about |Compaction saved |Compacting repository|Deleted [0-9]+ (?:chunk"
+            r"|unused)"
         ),
     ),
     (
@@ -361,12 +364,13 @@ _STARTS: tuple[tuple[Task, re.Pattern[str]], ...] = (
     ("init", re.compile(r"By default repositories initialized with|IMPORTANT: you will need both KEY")),
     (
         "list",
-        re.compile(r"Repository ID: |.{1,300} {2,}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-.{0,40}\[[0-9a-f]{64}\]$"),
+        re.compile(r"Repository ID: |.{1,300} {2,40}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-.{0,40}\[[0-9a-f]{64}\]$"),
     ),
 )
 _FACT = re.compile(
     r"(Repository|Archive name|Archive fingerprint|Time \((?:start|end)\)|Duration|Number of files|Original size"
-    r"|Deduplicated size|This archive|All archives|Deleted data|Added files|Unchanged files|Modified files|Hostname): +(.*)$"
+    r"|Deduplicated size|This archive|All archives|Deleted data|Added files|Unchanged files|Modified files"
+    r"|Hostname): +(.*)$"
 )
 _WEEKDAY = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}(?:\.[0-9]+)?(?: ?[+-][0-9:]{4,5}| ?Z)?)"
@@ -376,18 +380,26 @@ _ENDED = re.compile(r"terminating with (success|warning|error) status, rc ([0-9]
 _FREED = re.compile(r"compaction freed about (-?[0-9.]+ [kKMGTP]?i?B)|Compaction saved (-?[0-9.]+ [kKMGTP]?i?B)")
 _FATAL = re.compile(
     r"Repository .{1,2000} (?:does not exist\.?|is not a valid|already exists|has an incompatible|not accessible)"
-    r"|A repository already exists at |Archive .{1,500} (?:already exists|does not exist)\.?$|Failed to (?:create/)?acquire the lock "
-    r"|Failed to create/acquire the lock |passphrase supplied in |Passphrase supplied in |Connection closed by remote host|Connection to remote host is broken"
-    r"|Key file for repository |No key entry found |No key file|Unable to (?:create|open|read)|Insufficient free space|borg: error: "
-    r"|Cache, or information obtained from|Manifest (?:has|not)|Mandatory feature|Unsupported (?:manifest|payload|repository)"
-    r"|Attempting to access a previously unknown|The repository at location .{1,1000} was previously|Cannot (?:delete|acquire|create)"
-    r"|Repository access aborted|Got unexpected RPC|.{0,40}Permission denied \(publickey|Host key verification failed|Remote: .{0,200}: error"
+    r"|A repository already exists at |Archive .{1,500} (?:already exists|does not exist)\.?$"
+    r"|Failed to (?:create/)?acquire the lock "
+    r"|Failed to create/acquire the lock |passphrase supplied in |Passphrase supplied in "
+    r"|Connection closed by remote host|Connection to remote host is broken"
+    r"|Key file for repository |No key entry found |No key file|Unable to (?:create|open|read)"
+    r"|Insufficient free space|borg: error: "
+    r"|Cache, or information obtained from|Manifest (?:has|not)|Mandatory feature|Unsupported (?:manifest|payload"
+    r"|repository)"
+    r"|Attempting to access a previously unknown|The repository at location .{1,1000} was previously|Cannot (?:delete"
+    r"|acquire|create)"
+    r"|Repository access aborted|Got unexpected RPC|.{0,40}Permission denied \(publickey|Host key verification failed"
+    r"|Remote: .{0,200}: error"
     r"|Object with key .{1,200} not found in repository|Failed to create hard link|File failed integrity check|Error: "
-    r"|Command Error: |Invalid (?:location|path)|Local Exception|Remote Exception|At least one of the|The parent path of the"
+    r"|Command Error: |Invalid (?:location|path)|Local Exception|Remote Exception|At least one of the"
+    r"|The parent path of the"
     r"|Remote: ssh: |ssh: |Option .{1,60} (?:and|is)|The storage quota|borg(?:\d)? (?:create|prune|check): error:"
 )  # fmt: skip
 _DAMAGE = re.compile(
-    r"Data integrity error: |Index object count mismatch|(?:Finished full|Completed|Finished) repository check, (?:some )?errors found"
+    r"Data integrity error: |Index object count mismatch|(?:Finished full|Completed"
+    r"|Finished) repository check, (?:some )?errors found"
     r"|Archive consistency check complete, problems found|.{0,400}(?:Missing|New missing) file chunk detected"
     r"|Finished cryptographic data integrity verification, verified [0-9]+ chunks with [1-9]"
 )
@@ -473,6 +485,8 @@ def _read_progress(reader: _Reader, line: str) -> None:
     started = next((task for task, pattern in _STARTS if pattern.match(line)), None)
     if started == "create" and line.startswith("Archive name: ") and reader.draft.saved_in == reader.stream:
         reader.drafts.append(_Draft())
+    if started == "create" and reader.draft.task == "list" and reader.draft.code is None:
+        started = "list" if line.startswith("This archive") else started  # ``borg info`` prints the same table
     if started is not None:
         reader.start(started)
     if match := _FACT.match(line):
@@ -686,7 +700,7 @@ def _job_log(
         complete=_complete(draft, outcome, body.exit_code, roots) if operation == "backup" else None,
         files=draft.files,
         files_failed=_files_failed(draft) if operation == "backup" else None,
-        errors=draft.troubles.kept,
+        errors=_with_roots_told(draft, roots),
         errors_total=draft.troubles.total,
         exit_code=draft.code if draft.code is not None else (body.exit_code if alone else None),
         lines=None if alone or draft.first is None or draft.last is None else (draft.first, draft.last),
@@ -707,6 +721,15 @@ def _notes_on(draft: _Draft, zone: Any) -> tuple[str, ...]:
     return (
         *(("dry run: nothing was saved",) if draft.dry_run else ()),
         *(("times in this log are local, and no time zone was told: they are left out",) if needs_zone else ()),
+    )
+
+
+def _with_roots_told(draft: _Draft, roots: tuple[str, ...]) -> tuple[LogError, ...]:
+    """A root that is not there did not vanish while Borg ran: no policy may tolerate that."""
+    missing = {root.rstrip("/") for root in roots}
+    return tuple(
+        replace(error, kind="other") if error.path and error.path.rstrip("/") in missing else error
+        for error in draft.troubles.kept
     )
 
 

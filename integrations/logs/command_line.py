@@ -51,6 +51,7 @@ _WRAPPERS = frozenset(
     ]
 )
 _ASSIGNMENT = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*=")
+_WINDOWS = re.compile(r"(?:^|[\s\"'])[A-Za-z]:\\|\.exe\b")
 _DURATION = re.compile(r"^[0-9.]+[smhd]?$")
 _VALUED = frozenset({"-n", "-c", "-u", "-g", "-p", "-k", "-s", "-w", "-E", "-C", "-l", "-S", "-h"})
 _SEPARATORS = frozenset(";|&()")
@@ -98,6 +99,8 @@ def _tokens(command: str) -> list[str]:
     lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars=";|&()<>")
     lexer.whitespace_split = True
     lexer.commenters = ""
+    if _WINDOWS.search(command):
+        lexer.escape = ""  # backslashes part folders there
     try:
         return list(lexer)
     except ValueError:  # an open quotation mark
@@ -148,9 +151,8 @@ def _arguments_of(words: tuple[str, ...], names: Collection[str]) -> tuple[str, 
 
 def _after_tool(words: tuple[str, ...], names: Collection[str]) -> tuple[str, ...] | None:
     for at in range(len(words) - 1, -1, -1):
-        if not words[at].startswith("-") and tool_name(words[at]) in names and words[at + 1 : at + 2] != ("",):
-            if at == 0 or "=" not in words[at]:
-                return words[at + 1 :]
+        if tool_name(words[at]) in names and not words[at].startswith("-") and (at == 0 or "=" not in words[at]):
+            return words[at + 1 :]
     return None
 
 
@@ -159,7 +161,7 @@ def _past_wrapper(words: tuple[str, ...], at: int, names: Collection[str]) -> in
         word = words[at]
         if word in _VALUED and at + 1 < len(words) and tool_name(words[at + 1]) not in names:
             at += 2
-        elif word.startswith("-") or _DURATION.match(word) or _ASSIGNMENT.match(word) or word.startswith("/run/"):
+        elif word.startswith("-") or _DURATION.match(word) or _ASSIGNMENT.match(word):
             at += 1
         else:
             break
@@ -182,7 +184,7 @@ def first_words(command: str) -> tuple[str, ...]:
 
 
 def positional(arguments: tuple[str, ...], valued: Collection[str]) -> tuple[str, ...]:
-    """Arguments that are no options; ``valued`` are the options (``-e``, ``--exclude``) whose value is the next word."""
+    """Arguments that are no options; ``valued`` are options whose value is the next word."""
     found: list[str] = []
     at = 0
     while at < len(arguments):

@@ -171,7 +171,8 @@ def _sort_log_lines(values: _Values, lines: list[Any]) -> None:
 _PAIR = re.compile(r"([A-Za-z][A-Za-z0-9 _-]{0,60}): ?(.*)$")
 _LIST_OPEN = re.compile(r"(Messages|Warnings|Errors|LimitedMessages|LimitedWarnings|LimitedErrors): \[$")
 _STAMP = re.compile(
-    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} [+-][0-9:]{2,6} - )?\[((?:Warning|Error|Information|Verbose|Retry|Profiling|DryRun)"
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} [+-][0-9:]{2,6} - )?\[((?:Warning|Error|Information|Verbose|Retry"
+    r"|Profiling|DryRun)"
     r"[^\]]{0,200})\]: (.*)$",
     re.S,
 )
@@ -244,6 +245,12 @@ def _read_pair(values: _Values, line: Line, section: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- results
 
 
+_FILE_COUNTS = {
+    "total": "examinedfiles", "new": "addedfiles", "changed": "modifiedfiles", "deleted": "deletedfiles",
+}  # fmt: skip
+_FOLDER_COUNTS = {"new": "addedfolders", "changed": "modifiedfolders", "deleted": "deletedfolders"}
+
+
 def _job_log(values: _Values, context: Context, body: Delivery) -> JobLog:
     operation, action = _OPERATIONS.get(_operation_name(values).lower(), ("inventory", ""))
     outcome = _outcome(values)
@@ -264,8 +271,8 @@ def _job_log(values: _Values, context: Context, body: Delivery) -> JobLog:
         duration_seconds=clock_seconds(str(values.plain.get("duration") or "")),
         basis="logical-each" if sizes.get("protected_bytes") is not None else None,
         complete=_complete(values, outcome, troubles) if operation == "backup" else None,
-        files=_counts(values, {"total": "examinedfiles", "new": "addedfiles", "changed": "modifiedfiles", "deleted": "deletedfiles"}),
-        dirs=_counts(values, {"new": "addedfolders", "changed": "modifiedfolders", "deleted": "deletedfolders"}),
+        files=_counts(values, _FILE_COUNTS),
+        dirs=_counts(values, _FOLDER_COUNTS),
         files_failed=values.whole("fileswitherror"),
         errors=troubles.kept,
         errors_total=max(troubles.total, _told_total(values)),
@@ -292,10 +299,15 @@ def _outcome(values: _Values) -> Outcome:
     return "warning" if outcome == "success" and soft else outcome
 
 
+_ROOTED = r"(?:[A-Za-z]:\\|\\\\|/)"
 _PATHS = (
-    re.compile(r"(?:accessing file|process path|processing path|Failed to process path|file|folder|path):? ?\"?((?:[A-Za-z]:\\|\\\\|/)[^\"]{1,2000}?)\"?(?: => |, |: | does not|$)", re.I),
-    re.compile(r"\"((?:[A-Za-z]:\\|\\\\|/)[^\"]{1,2000})\""),
-)  # fmt: skip
+    re.compile(
+        rf'(?:accessing file|process(?:ing)? path|file|folder|path):? ?"?({_ROOTED}[^"]{{1,2000}}?)"?'
+        r"(?: => |, |: | does not|$)",
+        re.I,
+    ),
+    re.compile(rf'"({_ROOTED}[^"]{{1,2000}})"'),
+)
 
 
 def _troubles(values: _Values) -> Troubles:
@@ -326,7 +338,7 @@ def _told_total(values: _Values) -> int:
     return sum(number for number in told if number is not None and 0 <= number < 10**9)
 
 
-def _sizes(values: _Values, operation: Operation) -> dict[str, int | None]:
+def _sizes(values: _Values, operation: Operation) -> dict[str, Any]:
     """Sizes of the result; ``BackendStatistics`` has what went to and lies at the destination."""
     if operation == "restore":
         return {"restored_bytes": values.whole("sizeofrestoredfiles")}
@@ -367,7 +379,8 @@ def _complete(values: _Values, outcome: Outcome, troubles: Troubles) -> bool | N
 
 _EPOCH = re.compile(r"\(([0-9]{9,11})\)$")
 _LOCAL = re.compile(
-    r"([0-9]{1,4})([./-])([0-9]{1,2})\2([0-9]{1,4}),? ([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:[ \u202f]?([AaPp])\.?[Mm]\.?)?$"
+    r"([0-9]{1,4})([./-])([0-9]{1,2})\2([0-9]{1,4}),? ([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:["
+    r" \u202f]?([AaPp])\.?[Mm]\.?)?$"
 )
 
 
@@ -406,14 +419,15 @@ def _local(printed: str, order: str | None, zone: tzinfo | None) -> datetime | N
         year, month, day = (third, second, first) if order == "day" else (third, first, second)
     hours = int(hour) % 12 + (12 if half.lower() == "p" else 0) if half else int(hour)
     try:
-        return to_utc(datetime(int(year), int(month), int(day), hours, int(minute), int(seconds)), zone)
+        moment = datetime(int(year), int(month), int(day), hours, int(minute), int(seconds), tzinfo=zone)
+        return to_utc(moment, zone)
     except ValueError:
         return None
 
 
 def _notes(values: _Values, started: datetime | None, ended: datetime | None, dry: bool) -> tuple[str, ...]:
     printed = values.plain.get("begintime") or values.plain.get("endtime")
-    return (
-        *(("dry run: nothing was saved",) if dry else ()),
-        *((f"times are local and cannot be placed: begin {values.plain.get('begintime')}",) if printed and not (started or ended) else ()),
-    )  # fmt: skip
+    notes = ["dry run: nothing was saved"] if dry else []
+    if printed and not (started or ended):
+        notes.append(f"times in this report are local and cannot be placed: {printed}")
+    return tuple(notes)

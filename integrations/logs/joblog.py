@@ -104,7 +104,7 @@ class JobLog:
     ``stored`` occupied at the destination. ``basis`` says how ``protected_bytes`` was counted.
     ``run_id`` is what the log says of itself that no other run of the job repeats (snapshot id, job id); "" if nothing.
     ``source_job`` is the job's name as the product has it; ``item`` the part of a log that several clients may share
-    (a guest, a configuration); ``lines`` the 1-based first and last line of this run in the log, where several share one.
+    (a guest, a configuration); ``lines`` the 1-based first and last line of this run, where several share a log.
     ``complete`` says whether every root of the selection was reached; ``action`` is the tool's own word where
     ``operation`` is broader (check, list, stats, init, rotate).
     ``problems`` are sentences about values that cannot be true (a negative size, an end before the start): the run is

@@ -24,9 +24,10 @@ MAX_MAIL = 64 * 1024 * 1024
 MAX_HTML = 4 * 1024 * 1024
 
 _HEADER = re.compile(rb"^[A-Za-z][A-Za-z0-9-]{0,60}:[ \t]?[^\r\n]*\r?$")
-_TELLING = frozenset(
-    b"from to subject date message-id mime-version received return-path delivered-to content-type x-mailer reply-to".split()
-)
+_TELLING = frozenset({
+    b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"received", b"return-path", b"delivered-to",
+    b"content-type", b"x-mailer", b"reply-to",
+})  # fmt: skip
 _NESTED = re.compile(rb"^content-type:[ \t]*(?:multipart|message)/", re.I | re.M)
 
 
@@ -48,7 +49,7 @@ def is_mail(body: bytes, content_type: str = "") -> bool:
     """True for a message as sent: its first lines are headers, among them some that only mails have."""
     if content_type.lower().startswith("message/rfc822"):
         return True
-    seen = set()
+    seen: set[bytes] = set()
     for line in body[:16384].split(b"\n")[:200]:
         if not line.strip():
             break
@@ -87,7 +88,7 @@ def _check_limits(body: bytes) -> None:
 
 
 def _leaves(message: Message) -> list[Message]:
-    found = []
+    found: list[Message] = []
     for part in message.walk():
         if len(found) >= MAX_PARTS:
             raise BadMail(f"a mail with more than {MAX_PARTS} parts")

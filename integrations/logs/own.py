@@ -46,8 +46,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "basis": get_args(Basis),
 }
 FIELDS = (
-    "operation", "outcome", *TEXTS, "roots", *TIMES, "duration_seconds", *SIZES, "rounded", "basis", "complete", "files",
-    "dirs", "errors", "components", "notes",
+    "operation", "outcome", *TEXTS, "roots", *TIMES, "duration_seconds", *SIZES, "rounded", "basis", "complete",
+    "files", "dirs", "errors", "components", "notes",
 )  # fmt: skip
 ERROR_FIELDS = ("message", "path", "severity", "code", "component", "kind")
 COMPONENT_FIELDS = ("type", "name", "outcome", "protected_bytes")

@@ -94,7 +94,8 @@ _VALUED = frozenset(
 
 # One word of the tool's own at the start of a line each; precise enough that no other program's log has it.
 _SIGNS = re.compile(
-    r"^(?:snapshot [0-9a-f]{8} saved$"
+    r"^(?:snapshot [0-9a-f]{8} saved$|no parent snapshot found, will read all files$"
+    r"|(?:start scan|start backup) on \[|scan finished in [0-9.]+s: [0-9]+ files, "
     r"|repository [0-9a-f]{8,10} opened \("
     r"|repository [0-9a-f]{8} opened successfully, password is correct"
     r"|using parent snapshot [0-9a-f]{8}"
@@ -366,7 +367,7 @@ def _read_check_summary(reader: _Reader, found: dict[str, Any]) -> None:
 
 
 def _read_exit_error(reader: _Reader, found: dict[str, Any]) -> None:
-    message, code = text(found, "message"), whole(found, "code")
+    message, code = text(found, "message").strip().split("\n")[0], whole(found, "code")
     if code == 3:
         reader.draft.partly = True
     elif code == 130:
@@ -407,7 +408,6 @@ _HANDLERS = {
     "summary": _read_summary,
     "exit_error": _read_exit_error,
     "initialized": _read_initialized,
-    "status": lambda reader, found: None,
 }
 
 # ---------------------------------------------------------------------------------------------------------------- text
@@ -416,24 +416,40 @@ _STARTS: tuple[tuple[Task, re.Pattern[str]], ...] = (
     (
         "backup",
         re.compile(
-            r"using parent snapshot |no parent snapshot found|start (?:scan|backup) on \[|scan finished in |Files: +[0-9]"
-            r"|Dirs: +[0-9]|(?:Added|Would add) to the repo|processed [0-9]+ files, |skipped creating snapshot"
+            r"using parent snapshot |no parent snapshot found|start (?:scan|backup) on \[|scan finished in "
+            r"|(?:Files|Dirs): +[0-9]|(?:Added|Would add) to the repo|processed [0-9]+ files, "
+            r"|skipped creating snapshot"
         ),
     ),
-    ("copy", re.compile(r" +copy started, this may take|skipping (?:source )?snapshot .{1,200} (?:was )?already copied")),
-    ("restore", re.compile(r"restoring (?:<Snapshot |snapshot )|Summary: Restored |(?:finished )?verifying (?:[0-9]+ )?files in ")),
-    ("check", re.compile(r"create exclusive lock for repository|check all packs|check snapshots, trees and blobs|read all data|no errors were found|using temporary cache in ")),
+    (
+        "copy",
+        re.compile(r" +copy started, this may take|skipping (?:source )?snapshot .{1,200} (?:was )?already copied"),
+    ),
+    (
+        "restore",
+        re.compile(
+            r"restoring (?:<Snapshot |snapshot )|Summary: Restored |(?:finished )?verifying (?:[0-9]+ )?files in "
+        ),
+    ),
+    (
+        "check",
+        re.compile(
+            r"create exclusive lock for repository|check all packs|check snapshots, trees and blobs|read all data"
+            r"|no errors were found|using temporary cache in "
+        ),
+    ),
     (
         "prune",
         re.compile(
             r"Applying Policy: |(?:keep|remove) [0-9]+ snapshots:|[0-9]+ snapshots have been removed|removed snapshot "
-            r"|finding data that is still in use|searching used packs|total prune:|counting files in repo|no snapshots were removed"
+            r"|finding data that is still in use|searching used packs|total prune:|counting files in repo"
+            r"|no snapshots were removed"
         ),
     ),
     ("init", re.compile(r"created restic repository ")),
     ("stats", re.compile(r"Stats in \S{1,40} mode:")),
     ("other", re.compile(r"successfully removed (?:[0-9]+ )?locks")),
-)  # fmt: skip
+)
 _NEXT_CALL = re.compile(r"open repository$|repository [0-9a-f]{8,10} opened|lock repository$")
 _SNAPSHOT = re.compile(r"snapshot ([0-9a-f]{8,64}) saved$")
 _SNAPSHOT_TABLE = re.compile(r"ID +Time +Host |[0-9]+ snapshots$")
@@ -513,8 +529,10 @@ def _read_trouble(reader: _Reader, line: str) -> bool:
 
 
 _DAMAGE = re.compile(
-    r"(?:pack [0-9a-f]{8,64}: |Pack ID does not match|tree [0-9a-f]{8,64}: |.{0,200}contains [0-9]+ errors|The repository index is "
-    r"damaged|The repository contains (?:damaged|pack)|.{0,200}does not exist in (?:the )?repository|ciphertext verification failed)"
+    r"(?:pack [0-9a-f]{8,64}: |Pack ID does not match|tree [0-9a-f]{8,64}: |.{0,200}contains [0-9]+ errors"
+    r"|The repository index is "
+    r"damaged|The repository contains (?:damaged|pack)|.{0,200}does not exist in (?:the )?repository"
+    r"|ciphertext verification failed)"
 )
 
 
@@ -569,6 +587,7 @@ def _read_other_figures(draft: _Draft, line: str) -> None:
         draft.notes.append("nothing had changed: restic was told not to save another snapshot")
     elif match := _RESTORED.match(line):
         draft.files["total"] = int(match.group(1))
+        draft.partly = draft.partly or match.group(2) not in (None, match.group(1))
         _put_size(draft, "restored_bytes", match.group(3))
         draft.facts["finished"] = True
     elif match := _VERIFIED.match(line):
@@ -673,6 +692,7 @@ def _ended(draft: _Draft) -> bool:
 
 def _job_log(draft: _Draft, outcome: Outcome, calls: tuple[Invocation, ...], body: Delivery, *, alone: bool) -> JobLog:
     task = draft.task or "other"
+    code = _own_code(draft, body.exit_code, calls, alone=alone)
     operation, action = _OPERATIONS[task]
     told = {key: value for key, value in draft.facts.items() if key in _FACTS_KEPT and value not in (None, "")}
     roots = told.pop("roots", ()) or _roots_asked(task, calls)
@@ -688,7 +708,7 @@ def _job_log(draft: _Draft, outcome: Outcome, calls: tuple[Invocation, ...], bod
         action=action,
         roots=roots,
         basis="logical-each" if told.get("protected_bytes") is not None else None,
-        complete=_complete(draft, outcome, body.exit_code, roots) if operation in ("backup", "copy") else None,
+        complete=_complete(draft, outcome, code, roots) if operation in ("backup", "copy") else None,
         files=draft.files,
         dirs=draft.dirs,
         files_failed=_files_failed(draft) if operation == "backup" else None,
@@ -721,7 +741,7 @@ def _complete(draft: _Draft, outcome: Outcome, code: int | None, roots: tuple[st
         return False
     if any(error.path and _covers(error.path, root) for error in draft.troubles.kept for root in roots):
         return False
-    if not draft.done or draft.dry_run or code is None:
+    if draft.dry_run or code is None:
         return None
     return None if draft.partly and draft.troubles.total == 0 else True
 

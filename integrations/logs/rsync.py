@@ -36,7 +36,8 @@ _SIGNS = re.compile(
 )
 _RSNAPSHOT = re.compile(r"\brsnapshot\b|^echo [0-9]+ > \S+\.pid|rsync(?: \S+){1,60} \\$", re.M)
 _OTHERS = re.compile(
-    r"^(?:INFO: Starting Backup of VM|INFO: starting new backup job|.{0,40}Info: >>>> starting action|Starting backup using rsync)",
+    r"^(?:INFO: Starting Backup of VM|INFO: starting new backup job|.{0,40}Info: >>>> starting action"
+    r"|Starting backup using rsync)",
     re.M,
 )
 _WRAPPING_PROGRAMS = ("rsnapshot", "borgmatic", "backupninja", "duplicity", "rdiff", "vzdump", "barman", "dirvish")
@@ -110,8 +111,10 @@ class _Reader:
 
 _PREFIX = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}) \[([0-9]+)\] ?(.*)$")
 _STAT = re.compile(
-    r"(Number of files|Number of created files|Number of deleted files|Number of (?:regular )?files transferred|Total file size"
-    r"|Total transferred file size|Literal data|Matched data|Total bytes sent|Total bytes received): ([0-9.,'KMGTP]+)(.*)$"
+    r"(Number of files|Number of created files|Number of deleted files|Number of (?:regular )?files transferred"
+    r"|Total file size"
+    r"|Total transferred file size|Literal data|Matched data|Total bytes sent"
+    r"|Total bytes received): ([0-9.,'KMGTP]+)(.*)$"
 )
 _TOTAL = re.compile(r"total size is ([0-9.,'KMGTP]+)  speedup is [0-9.,'KMGTP]+(.*)$")
 _SENT = re.compile(r"(?:sent|wrote) ([0-9.,'KMGTP]+) bytes  (?:received|read) ([0-9.,'KMGTP]+) bytes")
@@ -124,20 +127,25 @@ _VERSION = re.compile(r"\[[A-Za-z]{1,20}=([0-9]+\.[0-9]+\.[0-9]+\w{0,20})\]")
 _PATH = re.compile(r'"([^"]{1,4000})"')
 _ERROR = re.compile(
     r"rsync(?:\([0-9]+\))?: |rsync error: |rsync warning: |@ERROR: |ssh: |.{0,200}Permission denied \(.{0,200}\)\.?$"
-    r"|Host key verification failed|kex_exchange_identification|Connection (?:closed|reset|timed out|refused)|ssh_exchange_identification"
-    r"|ERROR: .{1,2000} failed verification|WARNING: .{1,2000} failed verification|IO error encountered -- skipping file deletion"
-    r"|protocol version mismatch|.{0,200}(?:: command not found|: No such file or directory \([0-9]+\))$|Received disconnect from"
+    r"|Host key verification failed|kex_exchange_identification|Connection (?:closed|reset|timed out|refused)"
+    r"|ssh_exchange_identification"
+    r"|ERROR: .{1,2000} failed verification|WARNING: .{1,2000} failed verification"
+    r"|IO error encountered -- skipping file deletion"
+    r"|protocol version mismatch|.{0,200}(?:: command not found|: No such file or directory \([0-9]+\))$"
+    r"|Received disconnect from"
     r"|unexpected tag |ERROR: |Invalid checksum|cannot delete non-empty directory: "
 )
 _VANISHED = re.compile(r"(?:file|directory) has vanished: ")
 _NOTICES = re.compile(
-    r"rsync: (?:\[\w+\] )?(?:WARNING|warning)|skipping non-regular|WARNING: |IO error encountered|cannot delete non-empty|rsync\([0-9]+\): warning"
+    r"rsync: (?:\[\w+\] )?(?:WARNING|warning)|skipping non-regular|WARNING: |IO error encountered"
+    r"|cannot delete non-empty|rsync\([0-9]+\): warning"
 )
 _ROOT_FAILED = re.compile(
     r"rsync(?:\([0-9]+\))?: (?:error: )?(?:\[\w+\] )?(?:link_stat|change_dir|chdir|.{0,200}: \(l?stat\)) "
 )
 _FILE_FAILED = re.compile(
-    r"(?:send_files failed to open|read errors mapping|opendir|failed to (?:open|set)|readlink|.{1,40}failed: Permission denied)"
+    r"(?:send_files failed to open|read errors mapping|opendir|failed to (?:open|set)|readlink"
+    r"|.{1,40}failed: Permission denied)"
 )
 
 
@@ -278,13 +286,26 @@ def _quoted(line: str) -> str | None:
 # ------------------------------------------------------------------------------------------------------------- results
 
 _MEANINGS = {
-    1: "syntax or usage error", 2: "protocol incompatibility", 3: "errors selecting input or output files", 5: "error starting the "
-    "client-server protocol", 10: "error in socket input or output", 11: "error in file input or output", 12: "error in the protocol "
-    "data stream", 13: "errors with program diagnostics", 14: "error in inter-process communication", 20: "interrupted by a signal",
-    21: "error in waiting for a process", 22: "error allocating memory", 23: "partial transfer", 24: "source files vanished",
-    25: "the limit of deletions stopped deletions", 30: "timeout in sending or receiving", 35: "timeout waiting for the daemon",
-    127: "rsync was not found", 255: "the remote shell failed",
-}  # fmt: skip
+    1: "syntax or usage error",
+    2: "protocol incompatibility",
+    3: "errors selecting input or output files",
+    5: "error starting the client-server protocol",
+    10: "error in socket input or output",
+    11: "error in file input or output",
+    12: "error in the protocol data stream",
+    13: "errors with program diagnostics",
+    14: "error in inter-process communication",
+    20: "interrupted by a signal",
+    21: "error in waiting for a process",
+    22: "error allocating memory",
+    23: "partial transfer",
+    24: "source files vanished",
+    25: "the limit of deletions stopped deletions",
+    30: "timeout in sending or receiving",
+    35: "timeout waiting for the daemon",
+    127: "rsync was not found",
+    255: "the remote shell failed",
+}
 
 
 def _job_logs(reader: _Reader, calls: tuple[Invocation, ...], body: Delivery) -> tuple[JobLog, ...]:
@@ -474,7 +495,7 @@ def _job_log(
         ended_at=_moment(draft.ended_text, reader),
         rounded=any(_FIGURE.match(figure) for figure in draft.printed.values()),
         basis=basis,
-        complete=_complete(draft, outcome, code),
+        complete=_complete(draft, outcome, code, asked.roots),
         files=draft.files,
         dirs=draft.dirs,
         files_failed=draft.files_failed if draft.troubles.total or code is not None else None,
@@ -501,8 +522,9 @@ def _sizes(draft: _Draft, asked: _Asked) -> dict[str, Any]:
     }
 
 
-def _complete(draft: _Draft, outcome: Outcome, code: int | None) -> bool | None:
-    if outcome in ("failure", "cancelled") or draft.root_failed:
+def _complete(draft: _Draft, outcome: Outcome, code: int | None, roots: tuple[str, ...]) -> bool | None:
+    failed = {error.path.rstrip("/") for error in draft.troubles.kept if error.path}
+    if outcome in ("failure", "cancelled") or draft.root_failed or any(root.rstrip("/") in failed for root in roots):
         return False
     return True if code in (0, 23, 24, 25) and not draft.dry_run else None
 

@@ -27,19 +27,21 @@ _SIZES = (
 _NEGATIVE_IS_FINE = ("freed_bytes",)  # a compaction may cost more than it frees
 
 
-def scrubbed(run: JobLog, *, host: str = "", exit_code: int | None = None) -> JobLog:
-    """The run made safe; host and exit code of the delivery where the log told none."""
+def scrubbed(
+    run: JobLog, *, host: str = "", exit_code: int | None = None, problems: tuple[str, ...] = ()
+) -> JobLog:
+    """The run made safe; host and exit code of the delivery where the log told none, its problems in any case."""
     changes: dict[str, Any] = {name: clean(getattr(run, name), limit) for name, limit in _TEXTS.items()}
-    problems: list[str] = [clean(text) for text in run.problems]
+    found: list[str] = [clean(text) for text in (*problems, *run.problems)]
     for name in _SIZES:
-        changes[name] = _checked(getattr(run, name), name, problems)
+        changes[name] = _checked(getattr(run, name), name, found)
     changes["errors_total"] = max(changes["errors_total"] or 0, len(run.errors))
     changes["host"] = changes["host"] or clean(host, 255)
     changes["exit_code"] = _code(run.exit_code if run.exit_code is not None else exit_code)
-    changes.update(_lists(run, problems))
-    problems += _problems_of_time(run)
+    changes.update(_lists(run, found))
+    found += _problems_of_time(run)
     changes["duration_seconds"] = _duration(run.duration_seconds)
-    return replace(run, **changes, problems=tuple(dict.fromkeys(problems)))
+    return replace(run, **changes, problems=tuple(dict.fromkeys(found)))
 
 
 def _checked(value: int | None, name: str, problems: list[str]) -> int | None:
