@@ -28,12 +28,9 @@ IS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    """A data folder that ``nobody`` can reach too; whatever still runs on it is ended."""
-    data = tmp_path_factory.mktemp("data")
-    for folder in (data.parent, data.parent.parent):
-        folder.chmod(0o711)
-    made = make_places(data, is_root=IS_ROOT)
+def places(open_folder: Path) -> Iterator[Places]:
+    """A data folder; whatever still runs on it is ended."""
+    made = make_places(open_folder, is_root=IS_ROOT)
     yield made
     end_leftovers(made.processes)
 
