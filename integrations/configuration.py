@@ -71,6 +71,20 @@ def _describe_field(item: dataclasses.Field[Any]) -> Setting:
     return Setting(name=item.name, required=required, default=None if required else default, **item.metadata[_METADATA])
 
 
+def settings_table(config_class: type[Any]) -> str:
+    """The settings as a Markdown table, as the documentation shows them."""
+    rows = [f"| `{item.name}` | {item.label}{'' if not item.secret else ' (secret)'} | {_told(item)} |" for item in
+            describe(config_class)]  # fmt: skip
+    return "\n".join(["| Setting | In the form | Default; meaning |", "|---|---|---|", *rows])
+
+
+def _told(item: Setting) -> str:
+    default = "required" if item.required else f"`{json.dumps(item.default)}`"
+    choices = "".join(f", `{value}` ({label})" for value, label in item.choices)
+    parts = [default, f"one of{choices[1:]}" if choices else "", item.help]
+    return "; ".join(part for part in parts if part).replace("|", "\\|")
+
+
 def config_from_json(config_class: type[C], values: Mapping[str, object]) -> C:
     """Build the ``Config`` of a gateway from stored JSON or from a form's values; raises ``BadConfig``."""
     settings = {item.name: item for item in describe(config_class)}

@@ -163,12 +163,20 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
     """The first returned ticket that really bears our reference, page by page."""
     if not config.find_path:
         raise PermanentFailure("This destination has no path to search by, so a ticket cannot be looked up.")
+    others = 0
     for item in _found_items(_Client(config, call), reference):
-        if _bears(config, item, reference):
+        if not _bears(config, item, reference):
+            others += 1
+        else:
             external_id = _id_of(pick(item, config.find_id_at))
             if external_id is None:
                 raise PermanentFailure(f"A found ticket has no id at {config.find_id_at!r}; correct the configuration.")
             return Created(external_id, _page_of(config, item, config.find_url_at, external_id))
+    if others and not config.find_next_at:
+        raise PermanentFailure(
+            "The search returned only tickets that are not ours, so it seems to ignore the reference, and ours may be on "
+            "a further page. Correct the path to search, or say where the next page is."
+        )
     return None
 
 
@@ -304,7 +312,8 @@ def _status(client: _Client, thread: Thread) -> object:
 
 
 def _is_closed(config: Config, status: object) -> bool:
-    return str(status) in config.closed_values
+    """Compared as JSON writes it: a status may be a word, a number, or true."""
+    return (status if isinstance(status, str) else json.dumps(status)) in config.closed_values
 
 
 def _confirm_closed(client: _Client, thread: Thread) -> None:

@@ -165,9 +165,19 @@ def test_not_found_is_only_said_when_it_is_certain(server: TicketServer) -> None
         ({"find_reference_at": "externalKey"}, "cannot be recognised"),
         ({"find_id_at": "nr"}, "no id at 'nr'"),
         ({"find_next_at": "results.0.url", "find_reference_at": "status"}, "another host"),
+        ({"find_next_at": "", "find_path": "/tickets", "find_reference_at": "status"}, "may be on a further page"),
     ):
         with pytest.raises(PermanentFailure, match=reason):
             rest.find(config_for(server, **changes), TICKET.reference, call=a_call())
+
+
+def test_a_search_that_ignores_the_reference_is_noticed_when_the_destination_is_checked(server: TicketServer) -> None:
+    create(server)
+    server.ignore_filters = True
+    (problem,) = rest.check(config_for(server, find_next_at=""), call=a_call())
+    assert "seems to ignore the reference" in problem
+    server.ignore_filters = False
+    assert rest.check(config_for(server, find_next_at=""), call=a_call()) == ()
 
 
 def test_a_list_without_an_end_is_not_taken_for_not_found(server: TicketServer) -> None:

@@ -1,0 +1,42 @@
+"""The pages about destinations and Stripe show what the code takes: every example loads, every setting is listed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integrations.configuration import config_from_json, settings_table
+from integrations.payments import stripe
+from integrations.tickets import GATEWAYS, email, rest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def examples(page: str) -> list[dict[str, Any]]:
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize("config_class", [gateway.Config for gateway in GATEWAYS.values()])
+def test_the_page_of_destinations_lists_every_setting(config_class: type[Any]) -> None:
+    assert settings_table(config_class) in (DOCS / "destinations.md").read_text()
+
+
+def test_the_page_of_stripe_lists_every_setting() -> None:
+    assert settings_table(stripe.Config) in (DOCS / "stripe.md").read_text()
+
+
+def test_every_example_of_a_destination_can_be_pasted() -> None:
+    shown = examples("destinations.md")
+    assert len(shown) == 4
+    for example in shown:
+        config_class = rest.Config if "base_url" in example else email.Config
+        assert config_from_json(config_class, example)
+
+
+def test_the_example_of_stripe_can_be_pasted() -> None:
+    (example,) = examples("stripe.md")
+    assert config_from_json(stripe.Config, example)
