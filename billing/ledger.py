@@ -1,7 +1,7 @@
 """The usage ledger: writes what runs measured, append-only, and corrects by further entries.
 
-Called by recording, in its transaction, with the state rows of the jobs already locked: nothing else keeps two writers of
-one source apart. Two statements whatever the number of measurements. The same figure again writes nothing.
+Called by recording, in its transaction, with the state rows of the jobs already locked: nothing else keeps two writers
+of one source apart. Two statements whatever the number of measurements. The same figure again writes nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ WITH given AS (
     SELECT g.*, (g.measured_at AT TIME ZONE t.timezone)::date AS local_day
     FROM given g JOIN tenants_tenant t ON t.id = %(tenant)s
 ), placed AS (
-    SELECT d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at, d.reason, d.local_day,
-           s.selection_id, c.client_id, r.reseller_id
+    SELECT d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at, d.reason,
+           d.local_day, s.selection_id, c.client_id, r.reseller_id
     FROM dated d
     CROSS JOIN LATERAL (SELECT coalesce((
         SELECT x.selection_id FROM backups_jobselectionspan x
@@ -119,13 +119,14 @@ def source_of(measurement: Measurement) -> str:
 def enter_usage(tenant_id: int, measurements: Sequence[Measurement], *, now: datetime) -> Entered:
     """Write what these runs measured, with selection, client and reseller as they were on the local day of the run.
 
-    A figure that differs from the last one of its source is written as its next revision; None withdraws what the source
-    said before. Of one source given twice the later one counts. A selection's first measurable run makes its job the
-    measuring job and its basis the basis; another job or basis is entered but billed only once a person approves it.
+    A figure that differs from the last one of its source is written as its next revision; None withdraws what the
+    source said before. Of one source given twice the later one counts. A selection's first measurable run makes its job
+    the measuring job and its basis the basis; another job or basis is entered but billed only once a person approves
+    it.
     """
     if not measurements:
         return Entered(entries=0, first_measured=())
-    values = {"rows": json.dumps(_rows(measurements)), "tenant": tenant_id, "now": now}
+    values: dict[str, Any] = {"rows": json.dumps(_rows(measurements)), "tenant": tenant_id, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(ENTER, values)
         entries = cursor.rowcount

@@ -163,9 +163,10 @@ class Subscription(TenantOwned):
 class UsageEntry(models.Model):
     """The ledger: one figure of one source, append-only; a correction is a further entry with the next revision.
 
-    ``source`` names where it came from ("run:<id>", "inventory:<id>", "agreed:<id>"). ``quantity`` is null in an entry that
-    withdraws the source's figure. ``local_day`` is the day in the tenant's zone, fixed at writing with selection, client
-    and reseller. ``measured_at`` is when it was true, ``known_at`` when we learned it. The highest revision counts.
+    ``source`` names where it came from ("run:<id>", "inventory:<id>", "agreed:<id>"). ``quantity`` is null in an entry
+    that withdraws the source's figure. ``local_day`` is the day in the tenant's zone, fixed at writing with selection,
+    client and reseller. ``measured_at`` is when it was true, ``known_at`` when we learned it. The highest revision
+    counts.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -225,7 +226,7 @@ class MeasuringChoice(TenantOwned):
 
 
 class InvoiceRun(TenantOwned):
-    """A month of one seller. ``first_day`` to ``last_day`` (exclusive) in ``timezone``, frozen; ``cut_off``: what we knew."""
+    """A month of one seller: ``first_day`` to ``last_day`` (exclusive) in a frozen zone, as known at ``cut_off``."""
 
     seller = models.ForeignKey(Seller, on_delete=models.PROTECT, related_name="+", db_index=False)
     first_day = models.DateField()

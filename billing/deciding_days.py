@@ -1,0 +1,160 @@
+"""Decides each day of a covered selection, and says in sentences what a person must decide first.
+
+Which days were due follows the schedule of the job that measures the selection; without one every day is due. What is
+held is named by keys ("missing:7:2026-10-12"), so that a decision holds for these things and no later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import pairwise
+
+from billing.coverage import Covered
+from billing.days import DayValue, Period, fill_days
+from billing.figures import Figure, Figures, Ledger
+from billing.models import Plan
+from msp.backups.schedule import BadSchedule, due_days, parse_schedule
+
+#: A figure this many times larger or smaller than the one before, and so many bytes apart, a person sees first.
+SHOCK_FACTOR = 10
+SHOCK_BYTES = 10 * 10**9
+#: How far back a late day may reach: nothing is carried for longer than this.
+LONGEST_LOOK_BACK = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something a person must decide before a document can be final: why, in a sentence, and the things it is about."""
+
+    sentence: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DecidedDays:
+    """A covered selection with each day of the period decided, and what is held about it."""
+
+    covered: Covered
+    days: tuple[DayValue, ...]
+    held: tuple[Held, ...]
+
+
+def decide_days(covered: Covered, ledger: Ledger, *, plan: Plan, period: Period) -> DecidedDays:
+    """The days of one selection on the terms of a plan."""
+    known = ledger.of(covered.selection.pk, plan.metric)
+    billable = _billable(covered, known, plan=plan)
+    before = None if known.before is None else known.before.as_measurement()
+    days = fill_days(
+        [figure.as_measurement() for figure in known.counted],
+        period=period,
+        billable=billable,
+        due=_due(covered, ledger, known, period=period),
+        carry_days=plan.carry_days,
+        before=before,
+    )
+    held = _held(covered, ledger, known, days=days, plan=plan)
+    return DecidedDays(covered=covered, days=days, held=tuple(held))
+
+
+def _billable(covered: Covered, known: Figures, *, plan: Plan) -> frozenset[date]:
+    """Charged days: from the first figure on if the plan or seeding says so, to the last one of what has ended."""
+    days = covered.days
+    if plan.starts_with == "first_good" or covered.selection.state == "seeding":
+        days = frozenset(day for day in days if known.first_day is not None and day >= known.first_day)
+    if covered.selection.state in ("suspended", "retired"):
+        last = max((figure.local_day for figure in known.counted), default=None)
+        days = frozenset(day for day in days if last is not None and day <= last)
+    return days
+
+
+def _due(covered: Covered, ledger: Ledger, known: Figures, *, period: Period) -> set[date]:
+    """Days on which a run was expected, back to the day after the last figure before the period."""
+    first = period.first_day
+    if known.before is not None:
+        first = max(known.before.local_day + timedelta(days=1), period.first_day - LONGEST_LOOK_BACK)
+    job = ledger.job_on(covered.selection.pk, period.last_day - timedelta(days=1))
+    schedule = job.schedule if job else ""
+    zone = (job.timezone if job else "") or covered.client.timezone
+    inside = _due_between(schedule, zone, period.first_day, period.last_day - timedelta(days=1))
+    return set(inside) | _due_between(schedule, zone, first, period.first_day - timedelta(days=1))
+
+
+@lru_cache(maxsize=65536)
+def _due_between(schedule: str, zone: str, first_day: date, last_day: date) -> frozenset[date]:
+    """Both included. Most jobs of a fleet share a few schedules, so each is worked out once."""
+    if schedule:
+        try:
+            return frozenset(due_days(parse_schedule(schedule), first_day=first_day, last_day=last_day, zone=zone))
+        except BadSchedule:
+            pass  # a schedule that nobody can read promises no quiet days
+    return frozenset(first_day + timedelta(days=place) for place in range((last_day - first_day).days + 1))
+
+
+def _held(covered: Covered, ledger: Ledger, known: Figures, *, days: Sequence[DayValue], plan: Plan) -> Iterable[Held]:
+    charged = {day.day for day in days if day.state != "not_billable"}
+    if known.first_day is None and not charged and covered.selection.state == "active":
+        yield _never(covered, plan)
+    missing = [day.day for day in days if day.state == "missing"]
+    if missing:
+        yield _missing(covered, ledger, known, missing)
+    otherwise = [figure for figure in known.otherwise if figure.local_day in charged]
+    if otherwise:
+        yield _otherwise(covered, ledger, otherwise)
+    shocks = [pair for pair in pairwise(_sequence(known)) if _is_shock(*pair) and pair[1].local_day in charged]
+    if shocks:
+        yield _implausible(covered, shocks)
+
+
+def _never(covered: Covered, plan: Plan) -> Held:
+    sentence = f"{covered.name}: its {plan.metric} size was never measured, so nothing is charged for it."
+    return Held(sentence, (f"never:{covered.selection.pk}",))
+
+
+def _missing(covered: Covered, ledger: Ledger, known: Figures, missing: Sequence[date]) -> Held:
+    sentence = f"{covered.name}: no measurement on {_listed(missing)}."
+    beside = [figure for figure in known.beside if figure.local_day in set(missing)]
+    if beside:
+        names = ", ".join(sorted({_job_name(ledger, figure) for figure in beside}))
+        sentence += f" Job {names} measured it on {len(beside)} of these days but is not its measuring job."
+    return Held(sentence, tuple(f"missing:{covered.selection.pk}:{day}" for day in missing))
+
+
+def _otherwise(covered: Covered, ledger: Ledger, figures: Sequence[Figure]) -> Held:
+    job = _job_name(ledger, figures[0])
+    bases = ", ".join(sorted({figure.basis or "not told" for figure in figures}))
+    approved = {choice.basis for choice in ledger.choices[covered.selection.pk]}
+    sentence = (
+        f"{covered.name}: job {job} counted another way ({bases} instead of {', '.join(sorted(approved))}) on "
+        f"{_listed([figure.local_day for figure in figures])}; approve the change or these figures are not billed."
+    )
+    return Held(sentence, tuple(f"basis:{covered.selection.pk}:{figure.local_day}" for figure in figures))
+
+
+def _implausible(covered: Covered, shocks: Sequence[tuple[Figure, Figure]]) -> Held:
+    told = "; ".join(f"{was.quantity} bytes, then {now.quantity} on {now.local_day}" for was, now in shocks)
+    keys = tuple(f"figure:{covered.selection.pk}:{now.local_day}:{now.quantity}" for _, now in shocks)
+    return Held(f"{covered.name}: a figure that can hardly be true: {told}.", keys)
+
+
+def _sequence(known: Figures) -> list[Figure]:
+    inside = sorted(known.counted, key=lambda figure: (figure.local_day, figure.measured_at, figure.run_key))
+    return [known.before, *inside] if known.before else inside
+
+
+def _is_shock(was: Figure, now: Figure) -> bool:
+    if was.quantity > 0 and now.quantity == 0:
+        return True
+    larger, smaller = max(was.quantity, now.quantity), min(was.quantity, now.quantity)
+    return larger > SHOCK_FACTOR * smaller > 0 and larger - smaller > SHOCK_BYTES
+
+
+def _job_name(ledger: Ledger, figure: Figure) -> str:
+    job = ledger.jobs.get(figure.job_id or 0)
+    return job.name if job else str(figure.job_id)
+
+
+def _listed(days: Sequence[date]) -> str:
+    return ", ".join(day.isoformat() for day in sorted(days))

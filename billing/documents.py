@@ -1,0 +1,135 @@
+"""Composes documents, one a bill-to and currency, from what its subscriptions cover, in a fixed number of queries.
+
+Nothing here writes; the same input gives the same content and the same hash, whenever and however often it is composed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billing.coverage import Covered, Ownership, covered_by, ownership_of
+from billing.days import Period
+from billing.deciding_days import Held
+from billing.evidence import RunKey, RunProof, charged_figures, read_proofs
+from billing.figures import Ledger, read_ledger
+from billing.hashing import hash_of
+from billing.lines import UNDECIDED, Composed, ComposedLine, Decisions, compose_line
+from billing.models import BillTo, Subscription
+from billing.money import round_money
+
+DocumentKey = tuple[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """The content of one invoice. ``content_hash`` covers all of it but not when it was composed."""
+
+    bill_to: BillTo
+    currency: str
+    lines: tuple[ComposedLine, ...]
+    held: tuple[Held, ...]
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+    tax_rate: Decimal
+    content_hash: str
+
+    @property
+    def key(self) -> DocumentKey:
+        return (self.bill_to.pk, self.currency)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that was read for a set of subscriptions."""
+
+    covered: Mapping[int, tuple[Covered, ...]]
+    links: Ownership
+    ledger: Ledger
+    proofs: Mapping[RunKey, RunProof]
+
+
+def compose_documents(
+    tenant_id: int,
+    subscriptions: Sequence[Subscription],
+    *,
+    period: Period,
+    cut_off: datetime,
+    decisions: Mapping[DocumentKey, Decisions],
+) -> dict[DocumentKey, Document]:
+    """The documents of these subscriptions as known at ``cut_off``; a bill-to with neither line nor hold has none."""
+    material = _read(tenant_id, subscriptions, period=period, cut_off=cut_off)
+    grouped: dict[DocumentKey, list[Subscription]] = defaultdict(list)
+    for subscription in subscriptions:
+        grouped[subscription.agreement.bill_to_id, subscription.plan.currency].append(subscription)
+    documents = {}
+    for key, group in grouped.items():
+        decided = decisions.get(key, UNDECIDED)
+        composed = [_composed(each, material, period=period, decisions=decided) for each in _in_order(group)]
+        if any(each.line or each.held for each in composed):
+            documents[key] = _document(group[0].agreement.bill_to, key[1], composed)
+    return documents
+
+
+def _read(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Period, cut_off: datetime) -> Material:
+    links = ownership_of(tenant_id, subscriptions, period=period)
+    covered = {each.pk: covered_by(each, links, period=period) for each in subscriptions}
+    selections = {one.selection.pk: one.selection for each in covered.values() for one in each}
+    metrics = {each.plan.metric for each in subscriptions}
+    ledger = read_ledger(tenant_id, selections, metrics, period=period, cut_off=cut_off)
+    figures = {
+        figure
+        for selection_id in selections
+        for metric in metrics
+        for figure in charged_figures(ledger, selection_id, metric).values()
+    }
+    return Material(covered, links, ledger, read_proofs(tenant_id, figures))
+
+
+def _composed(subscription: Subscription, material: Material, *, period: Period, decisions: Decisions) -> Composed:
+    covered = material.covered[subscription.pk]
+    if not covered:
+        held = _covers_nothing(subscription, material.links)
+        return Composed(None, tuple(each for each in held if not set(each.keys) <= decisions.keys))
+    return compose_line(subscription, covered, material.ledger, material.proofs, period=period, decisions=decisions)
+
+
+def _covers_nothing(subscription: Subscription, links: Ownership) -> tuple[Held, ...]:
+    """An active client with a plan and nothing to protect is most often a mistake: somebody must look."""
+    if subscription.client_id is None or not links.active.get(subscription.client_id):
+        return ()
+    if links.selections_of.get(subscription.client_id):
+        return ()  # it has selections, only none of them on these days or in this pool
+    sentence = f"{subscription.client}: the plan {subscription.plan.name} covers nothing, as it has no selection."
+    return (Held(sentence, (f"nothing:{subscription.pk}",)),)
+
+
+def _document(bill_to: BillTo, currency: str, composed: Sequence[Composed]) -> Document:
+    lines = tuple(each.line for each in composed if each.line)
+    held = tuple(held for each in composed for held in each.held)
+    net = round_money(sum((line.amount for line in lines), Decimal(0)), currency)
+    tax = round_money(net * bill_to.tax_rate, currency)
+    values: dict[str, Any] = {
+        "currency": currency,
+        "net": net,
+        "tax": tax,
+        "total": net + tax,
+        "tax_rate": bill_to.tax_rate.normalize(),
+    }
+    content = {**values, "lines": [vars(line) for line in lines], "held": [each.sentence for each in held]}
+    return Document(bill_to=bill_to, lines=lines, held=held, content_hash=hash_of(content), **values)
+
+
+def _in_order(group: Sequence[Subscription]) -> list[Subscription]:
+    """By who it is for, then by date: the order of the lines."""
+
+    def place(each: Subscription) -> tuple[str, str, str, int]:
+        who = str(each.client or each.reseller)
+        return who, str(each.selection or ""), each.starts_on.isoformat(), each.pk
+
+    return sorted(group, key=place)

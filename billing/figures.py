@@ -1,0 +1,214 @@
+"""Reads from the ledger what was measured of a set of selections, as it was known at a moment, in four queries.
+
+Of each source the highest revision known by then counts; withdrawn figures are gone. Of several runs of a job on a day
+the latest by (measured_at, run_key) is read. Which job measures a selection on a day, and how it counts, follows the
+dated choices of ``billing.measuring``; figures of other jobs, or counted otherwise, are read too but kept apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection
+
+from billing.days import Measurement, Period
+from billing.models import MeasuringChoice
+from msp.backups.models import BackupJob
+
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One entry of the ledger that counts. ``quantity`` in bytes."""
+
+    selection_id: int
+    metric: str
+    local_day: date
+    quantity: int
+    basis: str
+    job_id: int | None
+    run_key: str
+    run_month: date | None
+    measured_at: datetime
+    known_at: datetime
+    source: str
+    revision: int
+
+    def as_measurement(self) -> Measurement:
+        """The same for ``billing.days``."""
+        return Measurement(
+            day=self.local_day,
+            quantity=self.quantity,
+            measured_at=self.measured_at,
+            run_key=self.run_key,
+            source=self.source,
+            basis=self.basis,
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The measuring job and basis from a day on; an empty basis or no job takes any."""
+
+    since: date
+    job_id: int | None
+    basis: str
+
+    def takes(self, figure: Figure) -> bool:
+        """Whether this figure is billed: by the measuring job, and counted as approved."""
+        return self.measures(figure) and (figure.metric != "protected" or self.basis in ("", figure.basis))
+
+    def measures(self, figure: Figure) -> bool:
+        """Whether it is the measuring job's, however counted."""
+        return self.job_id in (None, figure.job_id)
+
+
+@dataclass
+class Figures:
+    """What the ledger says of one selection and metric around a period.
+
+    ``counted`` are billed; ``otherwise`` are the measuring job's own with another basis; ``beside`` are other jobs'.
+    ``before`` is the last counted one before the period, ``first_day`` the first day that was ever measured.
+    """
+
+    counted: list[Figure] = field(default_factory=list)
+    otherwise: list[Figure] = field(default_factory=list)
+    beside: list[Figure] = field(default_factory=list)
+    before: Figure | None = None
+    first_day: date | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was read: figures by (selection id, metric), choices by selection id, jobs by id."""
+
+    figures: Mapping[Key, Figures]
+    choices: Mapping[int, Sequence[Choice]]
+    jobs: Mapping[int, Any]
+
+    def of(self, selection_id: int, metric: str) -> Figures:
+        return self.figures.get((selection_id, metric)) or Figures()
+
+    def job_on(self, selection_id: int, day: date) -> Any:
+        """The job that measures the selection on this day; None if none does yet."""
+        choices = self.choices.get(selection_id)
+        job_id = choice_on(choices, day).job_id if choices else None
+        return self.jobs.get(job_id) if job_id else None
+
+
+EFFECTIVE = """
+    e.tenant_id = %(tenant)s AND e.quantity IS NOT NULL AND e.known_at <= %(cut_off)s AND NOT EXISTS (
+        SELECT 1 FROM billing_usageentry n
+        WHERE n.tenant_id = e.tenant_id AND n.source = e.source AND n.metric = e.metric
+          AND n.revision > e.revision AND n.known_at <= %(cut_off)s)
+"""
+COLUMNS = """e.selection_id, e.metric, e.local_day, e.quantity, e.basis, e.job_id, e.run_key, e.run_month,
+    e.measured_at, e.known_at, e.source, e.revision"""
+IN_PERIOD = f"""
+SELECT DISTINCT ON (e.selection_id, e.metric, e.job_id, e.local_day) {COLUMNS}
+FROM billing_usageentry e
+WHERE e.selection_id = ANY(%(selections)s) AND e.metric = ANY(%(metrics)s)
+  AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND {EFFECTIVE}
+ORDER BY e.selection_id, e.metric, e.job_id, e.local_day, e.measured_at DESC, e.run_key DESC
+"""  # noqa: S608 - both parts are the constants above
+AROUND = f"""
+SELECT 'before', x.* FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(selection_id bigint, job_id bigint, basis text)
+CROSS JOIN unnest(%(metrics)s::text[]) AS m(metric)
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM billing_usageentry e
+    WHERE e.selection_id = w.selection_id AND e.metric = m.metric AND e.local_day < %(first_day)s
+      AND (w.job_id IS NULL OR e.job_id = w.job_id)
+      AND (w.basis = '' OR e.metric <> 'protected' OR e.basis = w.basis) AND {EFFECTIVE}
+    ORDER BY e.local_day DESC, e.measured_at DESC, e.run_key DESC LIMIT 1) AS x
+UNION ALL
+SELECT 'first', x.* FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(selection_id bigint, job_id bigint, basis text)
+CROSS JOIN unnest(%(metrics)s::text[]) AS m(metric)
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM billing_usageentry e
+    WHERE e.selection_id = w.selection_id AND e.metric = m.metric AND {EFFECTIVE}
+    ORDER BY e.local_day, e.measured_at, e.run_key LIMIT 1) AS x
+"""  # noqa: S608
+
+
+def read_ledger(
+    tenant_id: int, selections: Mapping[int, Any], metrics: Collection[str], *, period: Period, cut_off: datetime
+) -> Ledger:
+    """What was measured of these selections (by id), as known at ``cut_off``: four queries however many there are."""
+    choices = _choices(tenant_id, selections, cut_off=cut_off)
+    values = {
+        "tenant": tenant_id,
+        "selections": sorted(selections),
+        "metrics": sorted(metrics),
+        "first_day": period.first_day,
+        "last_day": period.last_day,
+        "cut_off": cut_off,
+        "wanted": json.dumps([_wanted(key, choices.get(key), period) for key in sorted(selections)]),
+    }
+    figures: dict[Key, Figures] = defaultdict(Figures)
+    for row in _rows(IN_PERIOD, values):
+        _file(figures, choices, Figure(*row))
+    for which, *found in _rows(AROUND, values):
+        figure = Figure(*found)
+        known = figures[figure.selection_id, figure.metric]
+        if which == "before":
+            known.before = figure
+        else:
+            known.first_day = figure.local_day
+    return Ledger(figures=dict(figures), choices=choices, jobs=_jobs(tenant_id, figures, choices))
+
+
+def choice_on(choices: Sequence[Choice], day: date) -> Choice:
+    """The choice that counts on a day: of those that began by then the one decided last, else the first one."""
+    return next((choice for choice in reversed(choices) if choice.since <= day), choices[0])
+
+
+def _file(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Choice]], figure: Figure) -> None:
+    known = figures[figure.selection_id, figure.metric]
+    made = choices.get(figure.selection_id)
+    choice = choice_on(made, figure.local_day) if made else None
+    if choice is None or choice.takes(figure):
+        known.counted.append(figure)
+    elif choice.measures(figure):
+        known.otherwise.append(figure)
+    else:
+        known.beside.append(figure)
+
+
+def _choices(tenant_id: int, selections: Mapping[int, Any], *, cut_off: datetime) -> dict[int, list[Choice]]:
+    """In the order they were decided; a selection without any goes by what stands in its own row."""
+    made = MeasuringChoice.objects.of(tenant_id).filter(selection_id__in=selections, decided_at__lte=cut_off)
+    choices: dict[int, list[Choice]] = defaultdict(list)
+    rows = made.order_by("selection_id", "decided_at", "pk").values_list("selection_id", "since", "job_id", "basis")
+    for selection_id, since, job_id, basis in rows:
+        choices[selection_id].append(Choice(since, job_id, basis))
+    for selection_id, selection in selections.items():
+        if selection_id not in choices and selection.measuring_job_id:
+            choices[selection_id].append(Choice(date.min, selection.measuring_job_id, selection.basis))
+    return dict(choices)
+
+
+def _wanted(selection_id: int, choices: Sequence[Choice] | None, period: Period) -> dict[str, Any]:
+    choice = choice_on(choices, period.first_day) if choices else Choice(date.min, None, "")
+    return {"selection_id": selection_id, "job_id": choice.job_id, "basis": choice.basis}
+
+
+def _jobs(
+    tenant_id: int, figures: Mapping[Key, Figures], choices: Mapping[int, Sequence[Choice]]
+) -> dict[int, BackupJob]:
+    wanted = {choice.job_id for made in choices.values() for choice in made}
+    for known in figures.values():
+        wanted |= {figure.job_id for figure in (*known.counted, *known.otherwise, *known.beside)}
+    jobs = BackupJob.objects.of(tenant_id).filter(pk__in=[each for each in wanted if each])
+    return {job.pk: job for job in jobs}
+
+
+def _rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())

@@ -1,0 +1,125 @@
+"""Makes a draft final: numbered without gaps, frozen, hashed; or voids a final document and drafts its replacement.
+
+A draft that is held, or that no longer says what the ledger says, is refused with a sentence. Locks: the invoice, then,
+last and shortest, its number series. Rendering and delivery happen elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.documents import Document
+from billing.hashing import hash_of
+from billing.invoicing import compose_one, locked_invoice, period_of, store_replacement
+from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun
+from billing.numbering import check_number_format, take_number
+from billing.periods import local_day, refuse_unfinished
+from billing.refusals import Refused
+from billing.snapshots import snapshot_of
+from msp.outbox import lanes
+from msp.tenants import audit
+from msp.tenants.models import Tenant
+
+
+def finalise(tenant: Tenant, invoice_uid: UUID, *, actor: str, now: datetime) -> Invoice:
+    """Number and freeze a draft; its Stripe lane is marked in the same transaction. Raises NotFound or Refused."""
+    with transaction.atomic():
+        invoice = locked_invoice(tenant, invoice_uid)
+        _refuse_unfit(invoice, now=now)
+        document = _current(invoice, now=now)
+        _freeze(invoice, document, actor=actor, now=now)
+        _collect(invoice, now=now)
+        _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now)
+    _close_run(invoice)
+    return invoice
+
+
+@transaction.atomic
+def void_and_replace(tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: str, now: datetime) -> Invoice | None:
+    """Cancel a final invoice, for a reason, and draft another for the same period, which names it.
+
+    Answers the new draft, None if nothing is charged any more. The voided document and its number stay. Raises NotFound
+    or Refused.
+    """
+    if not reason.strip():
+        raise Refused("Voiding an invoice needs a reason.")
+    invoice = locked_invoice(tenant, invoice_uid, with_run=True)
+    if invoice.state != "final":
+        raise Refused(f"Only a final invoice can be voided; this one is {invoice.state}.")
+    invoice.state, invoice.voided_at, invoice.void_reason = "void", now, reason
+    invoice.save(update_fields=["state", "voided_at", "void_reason"])
+    _uncollect(invoice, now=now)
+    _audit(tenant, invoice, action="invoice.voided", actor=actor, now=now, reason=reason)
+    return store_replacement(invoice, now=now)
+
+
+def _refuse_unfit(invoice: Invoice, *, now: datetime) -> None:
+    if invoice.state != "draft":
+        raise Refused(f"Invoice {invoice.number} is {invoice.state} already.")
+    if invoice.held:
+        raise Refused("This draft is held: " + " ".join(invoice.held))
+    refuse_unfinished(period_of(invoice.run), zone=invoice.run.timezone, now=now)
+    check_number_format(invoice.seller.number_format)
+
+
+def _current(invoice: Invoice, *, now: datetime) -> Document:
+    """The draft composed anew; refused unless it still says the same."""
+    document = compose_one(invoice, cut_off=now)
+    if document is None or not document.lines:
+        raise Refused("There is nothing on this draft to invoice.")
+    if document.content_hash != invoice.draft_hash:
+        raise Refused(
+            "This draft is out of date: measurements, plans or links changed since "
+            f"{invoice.run.cut_off:%Y-%m-%d %H:%M} UTC. Draft the month again and review it."
+        )
+    return document
+
+
+def _freeze(invoice: Invoice, document: Document, *, actor: str, now: datetime) -> None:
+    """Everything but the number first, so that the series is locked for as short as can be."""
+    lines = InvoiceLine.objects.of(invoice.tenant_id).filter(invoice=invoice)
+    rows = list(lines.select_related("subscription__agreement", "client").order_by("position"))
+    invoice.issued_on = local_day(now, zone=invoice.run.timezone)
+    invoice.due_on = invoice.issued_on + timedelta(days=invoice.bill_to.terms_days)
+    invoice.state, invoice.finalised_at, invoice.finalised_by = "final", now, actor
+    invoice.number = take_number(invoice.seller, issued_on=invoice.issued_on)
+    invoice.snapshot = snapshot_of(invoice, document, rows=rows, cut_off=invoice.run.cut_off)
+    invoice.content_hash = hash_of(invoice.snapshot)
+    invoice.save()
+
+
+def _collect(invoice: Invoice, *, now: datetime) -> None:
+    if not invoice.seller.stripe:
+        return
+    collection = Collection.objects.of(invoice.tenant_id).create(invoice=invoice, service="stripe", updated_at=now)
+    lanes.mark(invoice.tenant_id, "stripe", [collection.pk], now=now)
+
+
+def _uncollect(invoice: Invoice, *, now: datetime) -> None:
+    collections = Collection.objects.of(invoice.tenant_id).filter(invoice=invoice)
+    collections.update(wanted_state="void", updated_at=now)
+    lanes.mark(invoice.tenant_id, "stripe", [each.pk for each in collections], now=now)
+
+
+def _close_run(invoice: Invoice) -> None:
+    """A run is final once it has no draft left; another draft opens it again."""
+    drafts = Invoice.objects.of(invoice.tenant_id).filter(run_id=invoice.run_id, state="draft")
+    if not drafts.exists():
+        InvoiceRun.objects.of(invoice.tenant_id).filter(pk=invoice.run_id).update(state="final")
+
+
+def _audit(tenant: Tenant, invoice: Invoice, *, action: str, actor: str, now: datetime, reason: str = "") -> None:
+    audit.record(
+        tenant,
+        actor=actor,
+        action=action,
+        subject_kind="invoice",
+        subject_id=invoice.pk,
+        subject=invoice.number,
+        after={"total": str(invoice.total), "currency": invoice.currency, "content_hash": invoice.content_hash},
+        reason=reason,
+        now=now,
+    )

@@ -1,0 +1,40 @@
+"""Canonical JSON and its SHA-256: the same content gives the same bytes, in memory and read back from the database.
+
+Decimals are written as their exact text, dates in ISO form; binary floating point is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+
+def hash_of(content: Any) -> str:
+    """SHA-256, in hexadecimal, of the canonical JSON of the content."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def canonical(content: Any) -> str:
+    """Keys sorted, no spaces, no escapes but those JSON needs."""
+    return json.dumps(plain(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def plain(content: Any) -> Any:
+    """The content in JSON's own types. Raises TypeError for what has no exact form there."""
+    if isinstance(content, dict):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(value) for value in content]
+    if isinstance(content, Decimal):
+        return format(content, "f")
+    if isinstance(content, datetime | date):
+        return content.isoformat()
+    if isinstance(content, UUID):
+        return str(content)
+    if content is None or isinstance(content, str | int):
+        return content
+    raise TypeError(f"{type(content).__name__} has no exact form in a document")

@@ -1,0 +1,203 @@
+"""The invoice run of a month: draft, draft again, and record what a person decides about what is held.
+
+A draft can be rebuilt as often as wanted: what did not change is not written. Bill-tos are taken in chunks, each in a
+transaction of its own, so that memory stays small and a run that was broken off is simply started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.coverage import subscriptions_of
+from billing.days import Period
+from billing.documents import Document, compose_documents
+from billing.drafts import decisions_of, living_invoices, store_drafts
+from billing.models import Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
+from billing.periods import month_from, refuse_unfinished
+from billing.refusals import NotFound, Refused
+from msp.tenants import audit
+from msp.tenants.models import Tenant
+
+#: Bill-tos composed at once.
+CHUNK = 200
+#: Which held things each decision settles, by the first word of their keys.
+DECISIONS = {
+    "exclude_missing": ("missing", "never", "nothing"),
+    "carry_missing": ("missing", "never", "nothing"),
+    "accept_figures": ("figure",),
+    "refuse_basis": ("basis",),
+}
+
+
+def draft_run(tenant: Tenant, seller: Seller, *, first_day: date, actor: str, now: datetime) -> InvoiceRun:
+    """Draft, or draft again, all invoices of a seller's month as known now. Raises Refused before it is over."""
+    period = month_from(first_day)
+    known = InvoiceRun.objects.of(tenant).filter(seller=seller, first_day=period.first_day).first()
+    refuse_unfinished(period, zone=known.timezone if known else tenant.timezone, now=now)
+    run = known or _begin(tenant, seller, period=period, actor=actor, now=now)
+    return redraft(tenant, run, now=now)
+
+
+def redraft(tenant: Tenant, run: InvoiceRun, *, now: datetime) -> InvoiceRun:
+    """Rebuild the drafts of a run as known now; ``cut_off`` moves only if something changed."""
+    period = period_of(run)
+    running = subscriptions_of(tenant.pk, seller_id=run.seller_id, period=period)
+    for chunk in _chunks(running):
+        _redraft_chunk(tenant, run, chunk, now=now)
+    _drop_orphans(tenant, run, {each.agreement.bill_to_id for each in running})
+    run.refresh_from_db()
+    return run
+
+
+def period_of(run: InvoiceRun) -> Period:
+    """The days of a run."""
+    return Period(first_day=run.first_day, last_day=run.last_day)
+
+
+def compose_one(invoice: Invoice, *, cut_off: datetime) -> Document | None:
+    """What this invoice says if composed as known at ``cut_off``, with the decisions made about it. Writes nothing."""
+    period = period_of(invoice.run)
+    own = subscriptions_of(invoice.tenant_id, seller_id=invoice.seller_id, bill_to_id=invoice.bill_to_id, period=period)
+    key = (invoice.bill_to_id, invoice.currency)
+    decisions = {key: decisions_of(invoice)}
+    return compose_documents(invoice.tenant_id, own, period=period, cut_off=cut_off, decisions=decisions).get(key)
+
+
+@transaction.atomic
+def decide(tenant: Tenant, invoice_uid: UUID, *, decision: str, actor: str, reason: str, now: datetime) -> Invoice:
+    """Record what a person decided about the held things of a draft, and draft it so. Raises NotFound or Refused.
+
+    ``decision`` is one of DECISIONS. It holds for the things held now and for no later ones.
+    """
+    if decision not in DECISIONS:
+        raise Refused(f"There is no decision {decision!r}; choose one of {', '.join(DECISIONS)}.")
+    invoice = locked_invoice(tenant, invoice_uid, with_run=True)
+    if invoice.state != "draft":
+        raise Refused(f"Invoice {invoice.number} is {invoice.state}: nothing about it is open.")
+    document = compose_one(invoice, cut_off=invoice.run.cut_off)
+    made = _decision(document, decision, actor=actor, reason=reason, now=now)
+    invoice.decisions = [*invoice.decisions, made]
+    invoice.save(update_fields=["decisions"])
+    _audit(tenant, invoice, made, now=now)
+    _store_again(invoice, now=now)
+    invoice.refresh_from_db()
+    return invoice
+
+
+def locked_invoice(tenant: Tenant, invoice_uid: UUID, *, with_run: bool = False) -> Invoice:
+    """An invoice of this tenant, locked, by whoever is about to change it; its run first if asked. Raises NotFound."""
+    invoices = Invoice.objects.of(tenant)
+    found = invoices.filter(uid=invoice_uid).only("pk", "run_id").first()
+    if found is None:
+        raise NotFound("There is no such invoice.")
+    if with_run:
+        InvoiceRun.objects.of(tenant).select_for_update().get(pk=found.run_id)
+    locked: Invoice = (
+        invoices.select_related("run", "seller", "bill_to").select_for_update(of=("self",)).get(pk=found.pk)
+    )
+    return locked
+
+
+def store_replacement(invoice: Invoice, *, now: datetime) -> Invoice | None:
+    """A new draft for the period of a voided invoice, with the decisions made about it; None if nothing is charged."""
+    run = InvoiceRun.objects.of(invoice.tenant_id).select_for_update().get(pk=invoice.run_id)
+    document = compose_one(invoice, cut_off=now)
+    if document is None:
+        return None
+    living = living_invoices(run, bill_to_ids=[invoice.bill_to_id])
+    store_drafts(run, {document.key: document}, living, now=now)
+    InvoiceRun.objects.of(invoice.tenant_id).filter(pk=run.pk).update(cut_off=now, state="draft")
+    drafts = Invoice.objects.of(invoice.tenant_id).filter(run=run, bill_to=invoice.bill_to, state="draft")
+    drafts.filter(currency=invoice.currency).update(replaces=invoice, decisions=invoice.decisions)
+    return drafts.filter(currency=invoice.currency).first()
+
+
+def _begin(tenant: Tenant, seller: Seller, *, period: Period, actor: str, now: datetime) -> InvoiceRun:
+    run, _ = InvoiceRun.objects.of(tenant).get_or_create(
+        seller=seller,
+        first_day=period.first_day,
+        defaults={
+            "last_day": period.last_day,
+            "timezone": tenant.timezone,
+            "cut_off": now,
+            "started_by": actor,
+            "started_at": now,
+        },
+    )
+    found: InvoiceRun = run
+    return found
+
+
+@transaction.atomic
+def _redraft_chunk(tenant: Tenant, run: InvoiceRun, subscriptions: Sequence[Subscription], *, now: datetime) -> None:
+    locked = InvoiceRun.objects.of(tenant).select_for_update().get(pk=run.pk)
+    living = living_invoices(locked, bill_to_ids={each.agreement.bill_to_id for each in subscriptions})
+    decisions = {key: decisions_of(invoice) for key, invoice in living.items()}
+    documents = compose_documents(tenant.pk, subscriptions, period=period_of(locked), cut_off=now, decisions=decisions)
+    if store_drafts(locked, documents, living, now=now):
+        locked.cut_off, locked.state = now, "draft"
+        locked.save(update_fields=["cut_off", "state"])
+
+
+@transaction.atomic
+def _drop_orphans(tenant: Tenant, run: InvoiceRun, bill_to_ids: Iterable[int]) -> None:
+    """Drafts of bill-tos that no subscription leads to any more."""
+    drafts = Invoice.objects.of(tenant).filter(run=run, state="draft").exclude(bill_to_id__in=list(bill_to_ids))
+    orphans = list(drafts.values_list("pk", flat=True))
+    if orphans:
+        InvoiceLine.objects.of(tenant).filter(invoice_id__in=orphans).delete()
+        drafts.filter(pk__in=orphans).delete()
+
+
+def _store_again(invoice: Invoice, *, now: datetime) -> None:
+    document = compose_one(invoice, cut_off=invoice.run.cut_off)
+    documents = {} if document is None else {document.key: document}
+    store_drafts(invoice.run, documents, {(invoice.bill_to_id, invoice.currency): invoice}, now=now)
+
+
+def _decision(document: Document | None, decision: str, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
+    held = document.held if document else ()
+    about = [each for each in held if each.keys[0].split(":")[0] in DECISIONS[decision]]
+    if not about:
+        raise Refused("Nothing is held on this invoice that this decision would settle.")
+    return {
+        "decision": decision,
+        "actor": actor,
+        "at": now.isoformat(),
+        "reason": reason,
+        "sentences": [each.sentence for each in about],
+        "keys": sorted({key for each in about for key in each.keys}),
+    }
+
+
+def _audit(tenant: Tenant, invoice: Invoice, made: dict[str, Any], *, now: datetime) -> None:
+    audit.record(
+        tenant,
+        actor=made["actor"],
+        action="invoice.decided",
+        subject_kind="invoice",
+        subject_id=invoice.pk,
+        subject=f"{invoice.bill_to} {invoice.first_day:%Y-%m}",
+        after={"decision": made["decision"], "about": made["sentences"]},
+        reason=made["reason"],
+        now=now,
+    )
+
+
+def _chunks(subscriptions: Sequence[Subscription]) -> Iterable[list[Subscription]]:
+    """Whole bill-tos together, at most CHUNK of them at once; the subscriptions come ordered by bill-to."""
+    chunk: list[Subscription] = []
+    seen: set[int] = set()
+    for each in subscriptions:
+        if each.agreement.bill_to_id not in seen and len(seen) == CHUNK:
+            yield chunk
+            chunk, seen = [], set()
+        seen.add(each.agreement.bill_to_id)
+        chunk.append(each)
+    if chunk:
+        yield chunk

@@ -1,0 +1,161 @@
+"""Composes invoice lines: the decided days of what a subscription covers, metered, priced, with working and evidence.
+
+Nothing here writes. The working comes from the code that computes the amount; what a person must decide first is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from billing.coverage import Covered
+from billing.days import DayValue, Period, billable_days, billable_share, pool_days
+from billing.deciding_days import DecidedDays, Held, decide_days
+from billing.evidence import RunKey, RunProof, evidence_of
+from billing.figures import Ledger
+from billing.metering import METERS, AcceptMissing, Measured, combine, measure
+from billing.models import Plan, Subscription
+from billing.params import BadParams
+from billing.plans import meter_params_of, plan_record, terms_of
+from billing.pricing.rate import Rated, rate
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What persons decided about one invoice: the keys of what it was about, and the last word on missing days."""
+
+    keys: frozenset[str]
+    accept_missing: AcceptMissing | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposedLine:
+    """A line ready to be stored. ``client_id`` is empty for a reseller's line; ``working`` recomputes to ``amount``."""
+
+    subscription_id: int
+    client_id: int | None
+    description: str
+    quantity: Decimal
+    unit: str
+    amount: Decimal
+    working: dict[str, Any]
+    evidence: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What became of one subscription: a line, or none if nothing is charged; and what is held about it."""
+
+    line: ComposedLine | None
+    held: tuple[Held, ...]
+
+
+UNDECIDED = Decisions(keys=frozenset(), accept_missing=None)
+
+
+def compose_line(
+    subscription: Subscription,
+    covered: Sequence[Covered],
+    ledger: Ledger,
+    proofs: Mapping[RunKey, RunProof],
+    *,
+    period: Period,
+    decisions: Decisions,
+) -> Composed:
+    """One subscription's line of a period."""
+    plan = subscription.plan
+    decided = [decide_days(each, ledger, plan=plan, period=period) for each in covered]
+    held = _undecided([held for each in decided for held in each.held], decisions.keys)
+    charged = [each for each in decided if billable_days(each.days)]
+    if not charged:
+        return Composed(None, held)
+    try:
+        rated = _rated(plan, charged, period=period, accept_missing=_accepted(charged, decisions))
+    except BadParams as bad:
+        broken = Held(f"Plan {plan} cannot be computed: {bad}.", (f"plan:{plan.pk}",))
+        return Composed(None, (*held, broken))
+    held += _uncarried(subscription, rated, _accepted(charged, decisions))
+    return Composed(_line(subscription, charged, ledger, proofs, rated=rated, period=period), held)
+
+
+def _undecided(held: Sequence[Held], keys: Collection[str]) -> tuple[Held, ...]:
+    return tuple(each for each in held if not set(each.keys) <= set(keys))
+
+
+def _accepted(charged: Sequence[DecidedDays], decisions: Decisions) -> AcceptMissing | None:
+    """The decision on missing days, once it covers every one of them that this line has."""
+    missing = {
+        f"missing:{each.covered.selection.pk}:{day.day}"
+        for each in charged
+        for day in each.days
+        if day.state == "missing"
+    }
+    return decisions.accept_missing if missing <= decisions.keys else None
+
+
+def _uncarried(subscription: Subscription, rated: Rated, accepted: AcceptMissing | None) -> tuple[Held, ...]:
+    """Days that were to be charged by the last figure known, where there is none: still held, not left out unseen."""
+    days = rated.working["held_days"]
+    if accepted != "carry" or not days:
+        return ()
+    who = subscription.selection or subscription.client or subscription.reseller
+    sentence = f"{who}: there is no earlier figure to charge on {', '.join(days)}; leave these days out instead."
+    return (Held(sentence, tuple(f"missing:{subscription.pk}:uncarried:{day}" for day in days)),)
+
+
+def _rated(
+    plan: Plan, charged: Sequence[DecidedDays], *, period: Period, accept_missing: AcceptMissing | None
+) -> Rated:
+    days = {each.covered.name: each.days for each in charged}
+    pooled = pool_days(days)
+    params = meter_params_of(plan, accept_missing=accept_missing)
+    if plan.pool == "selection":
+        parts = {name: measure(plan.meter, each, unit=plan.unit, params=params) for name, each in days.items()}
+        measured: Measured = combine(parts, of_days=billable_days(pooled))
+    else:
+        measured = measure(plan.meter, pooled, unit=plan.unit, params=params)
+    return rate(measured, terms=terms_of(plan), currency=plan.currency, proration=billable_share(pooled))
+
+
+def _line(
+    subscription: Subscription,
+    charged: Sequence[DecidedDays],
+    ledger: Ledger,
+    proofs: Mapping[RunKey, RunProof],
+    *,
+    rated: Rated,
+    period: Period,
+) -> ComposedLine:
+    plan = subscription.plan
+    return ComposedLine(
+        subscription_id=subscription.pk,
+        client_id=subscription.client_id,
+        description=_description(subscription, charged, period),
+        quantity=rated.quantity,
+        unit=rated.unit,
+        amount=rated.amount,
+        working={**rated.working, "plan": plan_record(plan)},
+        evidence=evidence_of(charged, ledger, proofs, metric=plan.metric),
+    )
+
+
+def _description(subscription: Subscription, charged: Sequence[DecidedDays], period: Period) -> str:
+    """Who, which plan, how it was metered and counted; days only where it is not the whole month."""
+    plan = subscription.plan
+    who = str(subscription.selection or subscription.client or subscription.reseller)
+    days = [day for each in charged for day in each.days if day.state != "not_billable"]
+    bases = sorted({day.basis for day in days if day.basis})
+    counted = f" (counted {', '.join(bases)})" if bases else ""
+    words = f"{who}: {plan.name}, {METERS[plan.meter].LABEL.lower()} of {plan.metric} size{counted}"
+    return f"{words}, {_span(days, period)}"[:300]
+
+
+def _span(days: Sequence[DayValue], period: Period) -> str:
+    first: date = min(day.day for day in days)
+    last: date = max(day.day for day in days)
+    if len({day.day for day in days}) == len(period):
+        return f"{period.first_day:%B %Y}"
+    return f"{first} to {last}"

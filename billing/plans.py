@@ -1,0 +1,154 @@
+"""Plans: made and given new versions, never changed; and a plan's terms as the meters and prices take them.
+
+Settings are checked by the modules that use them; what cannot be is refused with ``BadParams``, a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from billing.exact import number_text
+from billing.metering import AcceptMissing, read_meter_params
+from billing.models import METRICS, Plan
+from billing.money import UnknownCurrency, currency_of
+from billing.params import BadParams, params_to_json
+from billing.pricing import read_price_params
+from billing.pricing.rate import PlanTerms
+from billing.refusals import Refused
+from msp.tenants import audit
+from msp.tenants.models import Tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanDraft:
+    """What a plan version says; ``meter_params`` and ``price_params`` as JSON objects. Quantities in ``unit``."""
+
+    name: str
+    currency: str
+    price: str
+    price_params: Mapping[str, Any]
+    metric: str = "protected"
+    meter: str = "daily_average"
+    meter_params: Mapping[str, Any] = field(default_factory=dict)
+    pool: str = "subscription"
+    unit: str = "GB"
+    quantity_places: int = 3
+    allowance: Decimal = Decimal(0)
+    minimum: Decimal = Decimal(0)
+    carry_days: int = 3
+    starts_with: str = "first_good"
+
+
+def make_plan(tenant: Tenant, *, code: str, draft: PlanDraft, actor: str, now: datetime) -> Plan:
+    """The first version of a new plan. Raises BadParams, or Refused if the code is taken."""
+    if not code.strip():
+        raise BadParams("code", "a plan needs a code, such as backup-gb")
+    with transaction.atomic():
+        if Plan.objects.of(tenant).filter(code=code).exists():
+            raise Refused(f"There is a plan {code} already; make a new version of it.")
+        return _store(tenant, code=code, version=1, draft=draft, actor=actor, now=now)
+
+
+def new_version(tenant: Tenant, *, code: str, draft: PlanDraft, actor: str, now: datetime) -> Plan:
+    """The next version of a plan; subscriptions stay on theirs until they are changed. Raises BadParams or Refused."""
+    with transaction.atomic():
+        last = Plan.objects.of(tenant).filter(code=code).aggregate(last=Max("version"))["last"]
+        if last is None:
+            raise Refused(f"There is no plan {code}.")
+        return _store(tenant, code=code, version=last + 1, draft=draft, actor=actor, now=now)
+
+
+def draft_of(plan: Plan, **changes: Any) -> PlanDraft:
+    """What a version says, with changes: the beginning of the next one."""
+    values = {name: getattr(plan, name) for name in PlanDraft.__dataclass_fields__}
+    return replace(PlanDraft(**values), **changes)
+
+
+def terms_of(plan: Plan) -> PlanTerms:
+    """What the plan charges. Raises BadParams for a plan that cannot be computed."""
+    return PlanTerms(
+        price=plan.price,
+        price_params=read_price_params(plan.price, plan.price_params),
+        unit=plan.unit,
+        quantity_places=plan.quantity_places,
+        allowance=plan.allowance,
+        minimum=plan.minimum,
+    )
+
+
+def meter_params_of(plan: Plan, *, accept_missing: AcceptMissing | None) -> Any:
+    """The settings of the plan's meter with this invoice's decision in."""
+    return read_meter_params(plan.meter, plan.meter_params, accept_missing=accept_missing)
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """The whole version as JSON, as working and snapshot keep it; numbers as exact text."""
+    values = asdict(draft_of(plan)) | {"code": plan.code, "version": plan.version}
+    return {name: number_text(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+
+
+def _store(tenant: Tenant, *, code: str, version: int, draft: PlanDraft, actor: str, now: datetime) -> Plan:
+    checked = _checked(draft)
+    plan: Plan = Plan.objects.of(tenant).create(
+        code=code, version=version, created_at=now, **{name: getattr(checked, name) for name in asdict(checked)}
+    )
+    audit.record(
+        tenant,
+        actor=actor,
+        action="plan.created" if version == 1 else "plan.new_version",
+        subject_kind="plan",
+        subject_id=plan.pk,
+        subject=str(plan),
+        after=plan_record(plan),
+        now=now,
+    )
+    return plan
+
+
+def _checked(draft: PlanDraft) -> PlanDraft:
+    """The draft with its settings as the modules read them. Raises BadParams."""
+    _check_words(draft)
+    meter_params = read_meter_params(draft.meter, draft.meter_params)
+    price_params = read_price_params(draft.price, draft.price_params)
+    PlanTerms(
+        price=draft.price,
+        price_params=price_params,
+        unit=draft.unit,
+        quantity_places=draft.quantity_places,
+        allowance=draft.allowance,
+        minimum=draft.minimum,
+    )
+    written = params_to_json(meter_params)
+    _refuse_preset(written.pop("accept_missing", None))
+    return replace(draft, meter_params=written, price_params=params_to_json(price_params))
+
+
+def _refuse_preset(decision: object) -> None:
+    if decision is not None:
+        raise BadParams("accept_missing", "what becomes of missing days is decided for each invoice, not in the plan")
+
+
+def _check_words(draft: PlanDraft) -> None:
+    try:
+        currency_of(draft.currency)
+    except UnknownCurrency as error:
+        raise BadParams("currency", str(error)) from None
+    if not draft.name.strip():
+        raise BadParams("name", "a plan needs a name")
+    if draft.metric not in METRICS:
+        raise BadParams("metric", f"this must be one of: {', '.join(METRICS)}")
+    if draft.unit == "each":
+        raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB")
+    if draft.pool not in ("subscription", "selection"):
+        raise BadParams("pool", "this must be subscription or selection")
+    if draft.starts_with not in ("first_good", "agreed"):
+        raise BadParams("starts_with", "this must be first_good or agreed")
+    if not 0 <= draft.carry_days <= 366:
+        raise BadParams("carry_days", "a figure is carried for 0 to 366 days")

@@ -1,0 +1,78 @@
+"""The snapshot of a final document: everything it shows and rests on, independent of any setting from then on.
+
+Written once, by finalising, and hashed; pages, PDF, Stripe and ``verify`` read a final document from here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from billing.documents import Document
+from billing.hashing import plain
+from billing.lines import ComposedLine
+from billing.models import BillTo, Invoice, InvoiceLine, Seller, Subscription
+
+SNAPSHOT_VERSION = 1
+
+
+def snapshot_of(
+    invoice: Invoice, document: Document, *, rows: Sequence[InvoiceLine], cut_off: datetime
+) -> dict[str, Any]:
+    """The snapshot of a numbered invoice; ``rows`` are its stored lines in order, with subscription and agreement."""
+    content = {
+        "snapshot_version": SNAPSHOT_VERSION,
+        "uid": invoice.uid,
+        "kind": invoice.kind,
+        "number": invoice.number,
+        "replaces": invoice.replaces.number if invoice.replaces else "",
+        "seller": _seller(invoice.seller),
+        "bill_to": _bill_to(invoice.bill_to),
+        "first_day": invoice.first_day,
+        "last_day": invoice.last_day,
+        "timezone": invoice.run.timezone,
+        "cut_off": cut_off,
+        "issued_on": invoice.issued_on,
+        "due_on": invoice.due_on,
+        "currency": invoice.currency,
+        "lines": [_line(row, line) for row, line in zip(rows, document.lines, strict=True)],
+        "net": document.net,
+        "tax_rate": document.tax_rate,
+        "tax": document.tax,
+        "total": document.total,
+        "decisions": invoice.decisions,
+        "draft_hash": document.content_hash,
+    }
+    snapshot: dict[str, Any] = plain(content)
+    return snapshot
+
+
+def _line(row: InvoiceLine, line: ComposedLine) -> dict[str, Any]:
+    subscription: Subscription = row.subscription
+    return {
+        "uid": row.uid,
+        "position": row.position,
+        "description": line.description,
+        "client": row.client.name if row.client else "",
+        "client_uid": row.client.uid if row.client else "",
+        "subscription": subscription.uid,
+        "layer": subscription.layer,
+        "agreement": subscription.agreement.number,
+        "size_contract": subscription.agreement.size_contract,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "amount": line.amount,
+        "working": line.working,
+        "evidence": line.evidence,
+    }
+
+
+def _seller(seller: Seller) -> dict[str, Any]:
+    names = ("uid", "legal_name", "address", "country", "tax_id", "bank", "email")
+    return {name: getattr(seller, name) for name in names}
+
+
+def _bill_to(bill_to: BillTo) -> dict[str, Any]:
+    names = ("uid", "legal_name", "address", "country", "tax_id", "tax_note", "order_number", "email", "terms_days")
+    return {name: getattr(bill_to, name) for name in names}
