@@ -114,6 +114,9 @@ class Gateway(Protocol):
     def find_after(self, config: Any) -> timedelta | None:
         """How long after a lost creation ``find`` tells the truth; None: it never can, so never repeat by yourself."""
 
+    def presumed_id(self, config: Any, reference: Reference) -> str:
+        """The id of a ticket whose creation was confirmed by a person alone; "" if it cannot be known without them."""
+
     def find(self, config: Any, reference: Reference, *, call: Call) -> Created | None:
         """The ticket bearing ``reference``, checked in what was returned; None: it certainly does not exist.
 

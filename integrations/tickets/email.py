@@ -89,6 +89,11 @@ def find_after(config: Config) -> timedelta | None:
     return None
 
 
+def presumed_id(config: Config, reference: Reference) -> str:
+    """The Message-ID that the first mail of this ticket has, whether or not it arrived."""
+    return _message_id(config, reference, sequence=0, action="create")
+
+
 def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Send the first mail; the ticket's id is its Message-ID."""
     message = _new_message(config, ticket.reference, ticket.text, sequence=0, action="create", now=call.now)
@@ -146,6 +151,10 @@ def _reply(
     return message
 
 
+def _message_id(config: Config, reference: Reference, *, sequence: int, action: str) -> str:
+    return f"<{reference}.{sequence}.{action}@{_message_domain(config)}>"
+
+
 def _new_message(
     config: Config, reference: Reference, text: TicketText, *, sequence: int, action: str, now: datetime
 ) -> EmailMessage:
@@ -156,7 +165,7 @@ def _new_message(
     message["To"] = [_parse_address(recipient, field="recipients") for recipient in config.recipients]
     message["Subject"] = _subject(reference, text.subject, config.close_subject if action == "close" else "")
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{reference}.{sequence}.{action}@{_message_domain(config)}>"
+    message["Message-ID"] = _message_id(config, reference, sequence=sequence, action=action)
     message["X-Auto-Response-Suppress"] = "All"
     message["X-Backledger-Reference"] = reference
     if _is_marked(config):

@@ -120,6 +120,11 @@ def find_after(config: Config) -> timedelta | None:
     return timedelta(seconds=config.find_lag_seconds) if config.find_path else None
 
 
+def presumed_id(config: Config, reference: Reference) -> str:
+    """Ids are given there: only a person who looks can tell."""
+    return ""
+
+
 def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Open the ticket and read its id from the answer; an answer without an id leaves the outcome unknown."""
     values = _message_values(ticket.reference, ticket.text, ticket.values, sequence=0, call=call)
@@ -174,7 +179,7 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
             return Created(external_id, _page_of(config, item, config.find_url_at, external_id))
     if others and not config.find_next_at:
         raise PermanentFailure(
-            "The search returned only tickets that are not ours, so it seems to ignore the reference, and ours may be on "
+            "The search returned only tickets that are not ours: it seems to ignore the reference, and ours may be on "
             "a further page. Correct the path to search, or say where the next page is."
         )
     return None
