@@ -19,9 +19,9 @@ from django.db.models import F
 from alerts.letters import Update, first_letter, update_letter
 from alerts.models import Destination, Incident, Ticket, TicketUpdate
 from alerts.ticketing import load_cards
+from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import GATEWAYS
-from integrations.tickets.configuration import BadConfig, config_from_json
 from integrations.tickets.contract import Call, Created, Gateway, NewTicket, Priority, Thread, TicketText
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
@@ -325,12 +325,12 @@ def answer_unknown(
     tenant: Tenant, ticket_uid: str, *, exists: bool, external_id: str, actor: str, now: datetime
 ) -> None:
     """A person says whether a ticket of unknown outcome exists there; delivery goes on from that."""
-    ticket = Ticket.objects.of(tenant).get(uid=ticket_uid)
+    ticket = Ticket.objects.of(tenant).select_related("destination").get(uid=ticket_uid)
     with transaction.atomic():
         values: dict[str, Any] = {"create_attempted_at": None}
         if exists and ticket.confirmed_state == "none":
             values |= {
-                "external_id": external_id or ticket.reference,
+                "external_id": external_id or presumed_id(ticket),
                 "confirmed_state": "open",
                 "created_there_at": ticket.create_attempted_at,
                 "told_seq": F("last_seq"),
@@ -353,6 +353,15 @@ def answer_unknown(
             after={"exists": exists, "external_id": external_id},
             now=now,
         )
+
+
+def presumed_id(ticket: Ticket) -> str:
+    """Where the id follows from our reference, as with mails. Raises PermanentFailure where a person must give it."""
+    gateway = GATEWAYS[ticket.destination.gateway]
+    found = gateway.presumed_id(config_from_json(gateway.Config, ticket.destination.config), ticket.reference)
+    if not found:
+        raise PermanentFailure("Give the ticket's id in the other system.")
+    return found
 
 
 def free_ticket_lane(tenant: Tenant, ticket_id: int, *, now: datetime) -> int:

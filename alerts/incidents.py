@@ -96,7 +96,9 @@ def write_touched(
         return
     routes, silences = load_routes(tenant_id), load_silences(tenant_id, now=now)
     planned = [
-        plan(stored, changes, routes=routes, silences=silences_over(stored.place, silences, tenant_id=tenant_id), now=now)
+        plan(
+            stored, changes, routes=routes, silences=silences_over(stored.place, silences, tenant_id=tenant_id), now=now
+        )
         for stored, changes in touched
     ]
     written = write_incidents(tenant_id, planned, now=now)
@@ -123,7 +125,7 @@ def lock_incidents(tenant_id: int, fingerprints: Collection[str], *, now: dateti
     """The open incident of each fingerprint, or the newest one closed a short while ago; locked in this order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {COLUMNS} WHERE incident.tenant_id = %s AND incident.fingerprint = ANY(%s) "  # noqa: S608
+            f"SELECT {COLUMNS} WHERE incident.tenant_id = %s AND incident.fingerprint = ANY(%s) "
             "AND (incident.state = 'open' OR incident.closed_at > %s) "
             "ORDER BY incident.fingerprint, incident.state DESC, incident.closed_at DESC FOR UPDATE OF incident",
             [tenant_id, sorted(fingerprints), now - REOPEN_WITHIN],
@@ -139,7 +141,7 @@ def lock_by_id(tenant_id: int, incident_ids: Collection[int]) -> dict[int, Store
     """Open incidents by id, locked in order of fingerprint."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {COLUMNS} WHERE incident.tenant_id = %s AND incident.id = ANY(%s) "  # noqa: S608
+            f"SELECT {COLUMNS} WHERE incident.tenant_id = %s AND incident.id = ANY(%s) "
             "AND incident.state = 'open' ORDER BY incident.fingerprint FOR UPDATE OF incident",
             [tenant_id, sorted(incident_ids)],
         )
@@ -204,9 +206,7 @@ def place_of(facts: Facts) -> Place:
             observed=facts.observed,
         )
     if isinstance(facts, ClientFacts):
-        return Place(
-            client_id=facts.client_id, reseller_id=facts.reseller_id, zone=facts.zone, observed=facts.observed
-        )
+        return Place(client_id=facts.client_id, reseller_id=facts.reseller_id, zone=facts.zone, observed=facts.observed)
     return Place(zone=facts.zone)
 
 

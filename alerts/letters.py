@@ -116,9 +116,7 @@ def collapse(updates: Sequence[Update]) -> list[Update]:
     for index, update in enumerate(updates):
         if update.card is not None:
             last[update.card.uid] = index
-    return [
-        update for index, update in enumerate(updates) if update.card is None or last[update.card.uid] == index
-    ]
+    return [update for index, update in enumerate(updates) if update.card is None or last[update.card.uid] == index]
 
 
 def update_text(update: Update, *, base_url: str) -> str:

@@ -15,7 +15,7 @@ from msp.tenants.wall import TenantOwned, one_of, uid_key
 SEVERITIES = ("info", "warning", "critical")
 SCOPES = ("tenant", "reseller", "client", "selection", "job")
 SUBJECTS = ("tenant", "channel", "server", "volume", "site", "machine", "selection", "client", "job", "component")
-GROUPINGS = ("incident", "client", "server")
+GROUPINGS = ("job", "incident", "client", "server")
 
 
 class RuleSetting(TenantOwned):
@@ -110,7 +110,7 @@ class Route(TenantOwned):
     reseller_ids = models.JSONField(default=list)
     server_ids = models.JSONField(default=list)
     destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
-    grouping = models.CharField(max_length=10, default="incident")
+    grouping = models.CharField(max_length=10, default="job")
     hold_minutes = models.IntegerField(default=60)
     repeat_hours = models.IntegerField(default=24)
 

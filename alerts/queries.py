@@ -271,9 +271,7 @@ def incidents_within(reach: Reach) -> QuerySet[Any]:
     return within(Incident.objects.of(reach.tenant_id), reach, client="client")
 
 
-def list_incidents(
-    reach: Reach, wanted: IncidentFilter, *, now: datetime, limit: int, offset: int = 0
-) -> IncidentList:
+def list_incidents(reach: Reach, wanted: IncidentFilter, *, now: datetime, limit: int, offset: int = 0) -> IncidentList:
     """Open ones worst and oldest first; closed ones newest first."""
     rows = _filtered(incidents_within(reach), wanted, now=now)
     order = ("-closed_at", "-id") if wanted.standing == "closed" else ("state", "rank", "since", "id")
@@ -328,7 +326,9 @@ def incidents_needing_somebody(reach: Reach, *, now: datetime, limit: int) -> In
 def count_open(reach: Reach, *, now: datetime) -> OpenCounts:
     """One query. ``untold``: nobody was told yet; ``unexplained``: and no window, hold or reason says why."""
     untold = Q(told_at__isnull=True)
-    unexplained = untold & Q(untold_reason="") & (Q(tell_after__isnull=True) | Q(tell_after__lte=now - timedelta(minutes=15)))
+    unexplained = (
+        untold & Q(untold_reason="") & (Q(tell_after__isnull=True) | Q(tell_after__lte=now - timedelta(minutes=15)))
+    )
     unexplained &= Q(opened_at__lte=now - timedelta(minutes=15))
     found = incidents_within(reach).filter(state="open").aggregate(
         open=Count("id"),
@@ -435,7 +435,9 @@ class _SubjectNames:
 def _subject_names(reach: Reach, incidents: list[Any]) -> _SubjectNames:
     """Two queries, however many incidents."""
     jobs = BackupJob.objects.of(reach.tenant_id).filter(pk__in={row.job_id for row in incidents if row.job_id})
-    servers = BackupServer.objects.of(reach.tenant_id).filter(pk__in={row.server_id for row in incidents if row.server_id})
+    servers = BackupServer.objects.of(reach.tenant_id).filter(
+        pk__in={row.server_id for row in incidents if row.server_id}
+    )
     return _SubjectNames(
         jobs={job.pk: job for job in jobs.select_related("server")}, servers=dict(servers.values_list("pk", "name"))
     )
@@ -658,7 +660,9 @@ def _clock_words(facts: JobFacts, resolved: Resolved) -> str:
     )
     grace = duration_words(timedelta(minutes=resolved.params.grace_minutes) if facts.grace is None else facts.grace)
     if facts.schedule:
-        return f'{start}, the schedule "{facts.schedule}" ({facts.zone}) says when the next is due, and {grace} are added'
+        return (
+            f'{start}, the schedule "{facts.schedule}" ({facts.zone}) says when the next is due, and {grace} are added'
+        )
     if facts.tolerance is not None:
         return f"{start}, and its policy lets it be {duration_words(facts.tolerance)} old, with {grace} added"
     tolerance = duration_words(timedelta(hours=resolved.params.tolerance_hours))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from alerts.facts import Severity, Subject, fingerprint, is_at_least
 
-Grouping = Literal["incident", "client", "server"]
+Grouping = Literal["job", "incident", "client", "server"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class RouteValues:
     reseller_ids: frozenset[int] = frozenset()
     server_ids: frozenset[int] = frozenset()
     destination_id: int | None
-    grouping: Grouping = "incident"
+    grouping: Grouping = "job"
     hold_minutes: int = 60
     repeat_every: timedelta | None = None
 
@@ -81,8 +81,11 @@ def route(incident: IncidentFacts, routes: Iterable[RouteValues]) -> Routed | No
 def group_key(incident: IncidentFacts, grouping: Grouping) -> str:
     """Incidents of one destination that share this key share one ticket.
 
-    An incident without a client (or server) cannot be grouped by it and stands alone.
+    By job is the default: a job that fails and is overdue for it has one problem, not two. An incident without what it
+    is to be grouped by stands alone.
     """
+    if grouping == "job" and incident.subject.kind == "job":
+        return f"job:{incident.subject.id}"
     if grouping == "client" and incident.client_id is not None:
         return f"client:{incident.client_id}"
     if grouping == "server" and incident.server_id is not None:

@@ -125,7 +125,9 @@ def lock_tickets(
 def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
     """Put each incident on the open ticket of its group."""
     open_by_group = {
-        (ticket.destination_id, ticket.group_key): ticket for ticket in tickets.values() if ticket.wanted_state == "open"
+        (ticket.destination_id, ticket.group_key): ticket
+        for ticket in tickets.values()
+        if ticket.wanted_state == "open"
     }
     links = []
     for step in joining:

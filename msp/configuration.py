@@ -32,7 +32,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "BACKLEDGER_DOOR_QUEUE": ("2000", "receipts a web process holds before it answers 429"),
     "BACKLEDGER_MAIL_DOMAIN": ("localhost", "domain of the Message-IDs we write"),
     "BACKLEDGER_PROCESS_IN_DOOR": ("true", "false leaves waking the worker to the scheduler (once a minute)"),
-    "BACKLEDGER_PG_BIN": ("", "folder with initdb and postgres to use instead of the embedded ones (make run, make test)"),
+    "BACKLEDGER_PG_BIN": (
+        "",
+        "folder with initdb and postgres to use instead of the embedded ones (make run, make test)",
+    ),
     "BACKLEDGER_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR"),
     "BACKLEDGER_SECURE_COOKIES": ("auto", "true, false, or auto: true when BACKLEDGER_BASE_URL is https"),
 }
@@ -166,7 +169,9 @@ def checked_database(url: str) -> dict[str, object]:
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured("DATABASE_URL cannot be read: use postgres://USER:PASSWORD@HOST/NAME.") from error
     if "postgresql" not in str(database.get("ENGINE", "")):
-        raise ImproperlyConfigured("DATABASE_URL does not name a PostgreSQL server: Backledger runs on PostgreSQL only.")
+        raise ImproperlyConfigured(
+            "DATABASE_URL does not name a PostgreSQL server: Backledger runs on PostgreSQL only."
+        )
     return database
 
 

@@ -46,14 +46,14 @@ def make_partition(cursor: Any, table: str, suffix: str, *, since: date, until: 
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
     if cursor.fetchone()[0]:
         return 0
-    cursor.execute(
-        f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{since}') TO ('{until}')"
-    )
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{since}') TO ('{until}')")
     return 1
 
 
 def count_strays() -> int:
     """Rows that found no partition of their own: must be zero."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT (SELECT count(*) FROM backups_jobrun_default) + (SELECT count(*) FROM ingest_body_default)")
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM backups_jobrun_default) + (SELECT count(*) FROM ingest_body_default)"
+        )
         return int(cursor.fetchone()[0])

@@ -10,21 +10,18 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from billing.collecting import deliver_collection
 from celery import shared_task
 from django.db import close_old_connections
 
 from alerts.delivering import deliver_ticket
 from alerts.sweeping import sweep as sweep_due
+from billing.collecting import deliver_collection
 from msp import partitions, pipeline
-from msp.outbox import lanes
-from msp.outbox.lanes import Claim
+from msp.outbox.delivering import Deliverer, deliver_due
 
 SECONDS = 45
-#: A claim is delivered one after the other: all must fit into one lease.
-CLAIMED_AT_ONCE = 4
 
-DELIVERERS: dict[str, Callable[..., None]] = {"ticket": deliver_ticket, "stripe": deliver_collection}
+DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection}
 
 
 def clock() -> datetime:
@@ -65,7 +62,7 @@ def deliver() -> int:
     """Deliver lanes that are out of step."""
     close_old_connections()
     is_time_up = timer()
-    done = deliver_due(now=clock, is_time_up=is_time_up)
+    done = deliver_due(DELIVERERS, now=clock, is_time_up=is_time_up)
     if is_time_up():
         wake_delivery()
     return done
@@ -75,20 +72,6 @@ def deliver() -> int:
 def ensure_partitions() -> int:
     close_old_connections()
     return partitions.ensure_partitions(clock())
-
-
-def deliver_due(*, now: Callable[[], datetime], is_time_up: Callable[[], bool] = lambda: False) -> int:
-    """Claim and deliver every due lane, kind by kind; answers how many deliveries were made."""
-    done = 0
-    claimed: list[Claim] = []
-    while not is_time_up():
-        claimed = [one for kind in DELIVERERS for one in lanes.claim(kind, now=now(), limit=CLAIMED_AT_ONCE)]
-        if not claimed:
-            break
-        for one in claimed:
-            DELIVERERS[one.kind](one, now=now())
-            done += 1
-    return done
 
 
 def wake_delivery() -> None:

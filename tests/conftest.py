@@ -1,21 +1,11 @@
-"""Settings for the tests, and a small world that every test finds at hand: two tenants and their people.
-
-``make test`` brings PostgreSQL and Redis and names them in DATABASE_URL and REDIS_URL.
-"""
+"""A small world that every test finds at hand: two tenants and their people."""
 
 from __future__ import annotations
 
-import os
+import pytest
+from django.conf import settings
 
-os.environ.setdefault("BACKLEDGER_SECRET_KEY", "only-for-tests-" * 5)
-os.environ.setdefault("BACKLEDGER_ENCRYPTION_KEYS", "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE=")
-os.environ.setdefault("BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS", "true")
-os.environ.setdefault("BACKLEDGER_ALLOWED_HOSTS", "*")
-
-import pytest  # noqa: E402  (the settings above come first)
-from django.conf import settings  # noqa: E402
-
-from tests.world import World, make_world  # noqa: E402
+from tests.world import World, make_world
 
 
 @pytest.fixture(autouse=True, scope="session")

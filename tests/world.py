@@ -114,7 +114,7 @@ def make_job(tenant: Tenant, server: BackupServer, client: Client, name: str, **
     selection = Selection.objects.of(tenant).create(client=client, name=f"{server.name}: {name}", registered_at=START)
     SelectionClientSpan.objects.of(tenant).create(selection=selection, client=client, since=since)
     job: BackupJob = BackupJob.objects.of(tenant).create(
-        server=server, selection=selection, name=name, registered_at=START, **values
+        server=server, selection=selection, name=name, **({"registered_at": START} | values)
     )
     JobSelectionSpan.objects.of(tenant).create(job=job, selection=selection, since=since)
     JobState.objects.of(tenant).create(job=job, check_after=START)

@@ -210,9 +210,7 @@ SELECT owner, day, max(rank), sum(runs)::int, bool_and(ended_good) FROM jobs GRO
 """
 
 
-def days_of_clients(
-    reach: Reach, *, first_day: date, last_day: date, zone: str
-) -> dict[int, dict[date, DayMark]]:
+def days_of_clients(reach: Reach, *, first_day: date, last_day: date, zone: str) -> dict[int, dict[date, DayMark]]:
     """By client id and day, the worst that backups and copies came to; days without a run are absent."""
     narrowed, values = _narrowed_to_clients(reach)
     return _days("client_id", narrowed, values, reach, first_day=first_day, last_day=last_day, zone=zone)

@@ -155,7 +155,10 @@ def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
     """All columns of a run, as they will be stored."""
     log = run.log
     ended_at, told = end_of(run)
-    problems = [*log.problems, *find_problems(replace(log, ended_at=log.ended_at or ended_at), received_at=run.received_at)]
+    problems = [
+        *log.problems,
+        *find_problems(replace(log, ended_at=log.ended_at or ended_at), received_at=run.received_at),
+    ]
     problems = list(dict.fromkeys(problems))
     gates = judge_log(log, problems=problems, policy=tolerance)
     return {

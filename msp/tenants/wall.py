@@ -53,9 +53,7 @@ class WalledQuerySet(models.QuerySet[Any]):
         return super().get_or_create(defaults=defaults, **self._with_tenant(values))
 
     def update_or_create(self, defaults: Any = None, create_defaults: Any = None, **values: Any) -> Any:
-        return super().update_or_create(
-            defaults=defaults, create_defaults=create_defaults, **self._with_tenant(values)
-        )
+        return super().update_or_create(defaults=defaults, create_defaults=create_defaults, **self._with_tenant(values))
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> Any:
         rows = list(objs)

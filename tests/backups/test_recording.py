@@ -24,7 +24,9 @@ def backup(**values: Any) -> JobLog:
     return JobLog(**given)
 
 
-def assigned(world: World, log: JobLog, *, job: Any = None, receipt: int = 1, place: int = 0, **values: Any) -> AssignedRun:
+def assigned(
+    world: World, log: JobLog, *, job: Any = None, receipt: int = 1, place: int = 0, **values: Any
+) -> AssignedRun:
     job = job or world.job
     given = {"delivery_key": f"http/{receipt}", "received_at": NOW} | values
     return AssignedRun(
