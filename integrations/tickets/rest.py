@@ -380,9 +380,9 @@ def _read_json(body: bytes) -> object:
 def _check_base_url(base_url: str) -> None:
     try:
         parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
+        raise BadConfig("base_url", "The base URL cannot be read.") from None
     if not usable or parts.query or parts.fragment or "{{" in base_url:
         raise BadConfig(
             "base_url", "The base URL must be like https://desk.example.com, without placeholders or query."

@@ -253,6 +253,7 @@ def test_the_deadline_covers_all_requests_of_a_call(server: TicketServer) -> Non
     [
         ("base_url", "desk.example", "must be like"),
         ("base_url", "ftp://desk.example", "must be like"),
+        ("base_url", "https://desk.example:port", "cannot be read"),
         ("base_url", "https://{{ client }}.example", "without placeholders"),
         ("base_url", "https://u:p@desk.example", "do not belong"),
         ("create_path", "tickets", "start with a slash"),
