@@ -122,6 +122,12 @@ def test_a_repeat_makes_the_same_id(bench: Bench) -> None:
         assert bench.gateway.find(bench.config, TICKET.reference, call=a_call()) == created
 
 
+def test_a_presumed_id_is_the_real_one_or_nothing(bench: Bench) -> None:
+    presumed = bench.gateway.presumed_id(bench.config, TICKET.reference)
+    assert presumed in ("", create(bench).external_id)
+    assert bool(presumed) is (bench.gateway.find_after(bench.config) is None), "where nothing can be found"
+
+
 def test_a_lost_answer_leaves_the_outcome_unknown_and_the_ticket_there(bench: Bench) -> None:
     bench.lose_answer()
     with pytest.raises(OutcomeUnknown):
