@@ -133,6 +133,6 @@ def words(done: str, *, actor: str, note: str = "", until: datetime | None = Non
 
 
 def settings_changed(tenant: Tenant, *, now: datetime) -> None:
-    """After a change of rules, schedules, time zones, policies or states: evaluate the tenant's jobs and tellings anew."""
+    """After a change of rules, schedules, time zones, policies or states: evaluate jobs and tellings anew."""
     JobState.objects.of(tenant).filter(job__state="active").update(check_after=now)
     recheck_tellings(tenant.pk, now=now)

@@ -220,7 +220,8 @@ def dry_run(errand: Errand, *, now: datetime) -> None:
     ticket = errand.ticket
     with transaction.atomic():
         tickets_of(errand).update(told_seq=errand.last_seq)
-        detail = f"Would {'close' if ticket.wanted_state == 'closed' else 'open or update'} {ticket.reference}: {ticket.subject}"
+        would = "close" if ticket.wanted_state == "closed" else "open or update"
+        detail = f"Would {would} {ticket.reference}: {ticket.subject}"
         lanes.note_attempt(errand.claim, action="dry run", outcome="done", detail=detail, now=now)
         lanes.settle_done(errand.claim, now=now)
 

@@ -149,7 +149,8 @@ LEFT JOIN LATERAL (
     WHERE assigned.tenant_id = job.tenant_id AND (assigned.scope_kind, assigned.scope_id) IN (
         ('job', job.id), ('selection', selection.id), ('client', client.id), ('reseller', client.reseller_id),
         ('tenant', job.tenant_id))
-    ORDER BY array_position(ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text) LIMIT 1
+    ORDER BY array_position(ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text)
+    LIMIT 1
 ) AS policy ON true
 WHERE job.tenant_id = %(tenant)s AND job.id = ANY(%(jobs)s)
 ORDER BY job.id
@@ -230,7 +231,7 @@ ORDER BY client.id, selection.id
 
 
 def load_client_facts(tenant_id: int, client_ids: Collection[int]) -> tuple[ClientFacts, ...]:
-    """Each client with the newest protected size of each of its selections (of the measuring job first), in one query."""
+    """Each client with the newest size of each of its selections (the measuring job's first), in one query."""
     with connection.cursor() as cursor:
         cursor.execute(
             CLIENT_FACTS, {"tenant": tenant_id, "clients": sorted(client_ids), "quiet": list(QUIET_CLIENT_STATES)}

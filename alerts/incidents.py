@@ -1,7 +1,7 @@
 """Writes incidents: the *decide* step. Answers of rules become changes, each with an event that says why, and tickets.
 
-Called by evaluating (answers), by the sweep (incidents whose hold, silence or snooze ends) and by people's actions. The
-caller holds the state rows of the subjects; here incidents are locked in order of fingerprint, then tickets, then lanes.
+Called by evaluating (answers), by the sweep (a hold, silence or snooze that ends) and by people's actions. The
+caller holds the state rows of the subjects; here incidents are locked by fingerprint, then tickets, then lanes.
 A fixed number of statements, however many incidents.
 """
 

@@ -18,10 +18,10 @@ LINE_LENGTH = 300
 
 #: What to try first, by rule.
 HINTS = {
-    "no_recent_backup": "Check that the machine is on and reachable, that the backup service or its schedule still runs, "
-    "and that its logs still reach us.",
-    "no_data_sent": "Check that the selection still points at existing folders or databases, and that the disk or share "
-    "behind it is mounted.",
+    "no_recent_backup": "Check that the machine is on and reachable, that the backup service or its schedule still "
+    "runs, and that its logs still reach us.",
+    "no_data_sent": "Check that the selection still points at existing folders or databases, and that the disk or "
+    "share behind it is mounted.",
     "errors": "Read the lines above, mend their cause and run the job again; a good run closes this by itself.",
     "quota_overrun": "Look at what grew (the client's page shows each selection), then agree on a higher quota or take "
     "something out of the selection.",

@@ -60,7 +60,7 @@ class Silence(TenantOwned):
 
 
 class SubjectState(TenantOwned):
-    """The clock of a subject that is not a job (server, volume, selection, client, tenant): when to evaluate it again."""
+    """The clock of a subject that is no job (server, volume, selection, client, tenant): when to look again."""
 
     subject_kind = models.CharField(max_length=12)
     subject_id = models.BigIntegerField()
@@ -169,7 +169,7 @@ class Ticket(TenantOwned):
 
 
 class TicketUpdate(TenantOwned):
-    """What happened to a ticket on our side, in order; delivery tells what is not told yet, collapsed. Only inserted."""
+    """What happened to a ticket on our side, in order; delivery tells the untold, collapsed. Only inserted."""
 
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+", db_index=False)
     seq = models.IntegerField()
@@ -189,8 +189,8 @@ class TicketUpdate(TenantOwned):
 class Incident(TenantOwned):
     """One open problem of a subject: a finding that persists.
 
-    ``fingerprint`` is kind and subject. ``since`` is when the problem began, ``opened_at`` when we saw it. Nobody is told
-    before ``tell_after`` (hold, silence, acknowledgement, snooze); ``told_at`` is set by a confirmed delivery only.
+    ``fingerprint`` is kind and subject. ``since`` is when the problem began, ``opened_at`` when we saw it. Nobody is
+    told before ``tell_after`` (hold, silence, acknowledgement, snooze); ``told_at`` is set by a confirmed delivery.
     ``untold_reason`` says in words why nobody has been told. ``check_after``: when to decide again without a new log.
     """
 
@@ -273,7 +273,7 @@ class IncidentEvent(TenantOwned):
 class Heartbeat(models.Model):
     """When a part of the service last worked, and since when without a break; not of a tenant.
 
-    ``resumed_at`` is set when it works again after an interruption: jobs that became due meanwhile are given the time in
+    ``resumed_at`` is set when it works again after an interruption: jobs that became due meanwhile get the time in
     which the logs that waited outside are read.
     """
 

@@ -95,9 +95,9 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
         cursor.execute(
             "INSERT INTO alerts_ticket (tenant_id, destination_id, group_key, reference, client_id, subject, severity, "
             "wanted_state, confirmed_state, external_id, external_url, thread, last_seq, told_seq, opened_at) "
-            "SELECT %s, destination_id, group_key, reference, client_id, subject, severity, 'open', 'none', '', '', '{}', "
-            "0, 0, %s FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, reference text, "
-            "client_id bigint, subject text, severity text) ORDER BY destination_id, group_key "
+            "SELECT %s, destination_id, group_key, reference, client_id, subject, severity, 'open', 'none', '', '', "
+            "'{}', 0, 0, %s FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, "
+            "reference text, client_id bigint, subject text, severity text) ORDER BY destination_id, group_key "
             "ON CONFLICT (tenant_id, destination_id, group_key) WHERE wanted_state = 'open' DO NOTHING RETURNING id",
             [tenant_id, now, orjson.dumps(list(rows.values())).decode()],
         )
@@ -119,7 +119,7 @@ def lock_tickets(
             "AS wanted(destination_id bigint, group_key text)))) ORDER BY destination_id, group_key, id FOR UPDATE",
             [tenant_id, [step.ticket_id for step in staying], orjson.dumps(groups).decode()],
         )
-        return {row[0]: TicketRow(*row, is_new=row[0] in opened) for row in cursor.fetchall()}
+        return {row[0]: TicketRow(*row[:7], is_new=row[0] in opened) for row in cursor.fetchall()}
 
 
 def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
@@ -217,9 +217,9 @@ def write_updates(tenant_id: int, tickets: Sequence[TicketRow], *, now: datetime
 
 CARDS = """
 SELECT incident.id, incident.kind, incident.severity, incident.state, incident.summary, incident.since,
-       incident.lines, incident.close_reason, coalesce(client.name, ''), coalesce(server.name, ''), coalesce(job.name, ''),
-       coalesce(machine.name, ''), state.last_good_at, incident.uid, coalesce(client.timezone, 'UTC'),
-       coalesce(job.product, '')
+       incident.lines, incident.close_reason, coalesce(client.name, ''), coalesce(server.name, ''),
+       coalesce(job.name, ''), coalesce(machine.name, ''), state.last_good_at, incident.uid,
+       coalesce(client.timezone, 'UTC'), coalesce(job.product, '')
 FROM alerts_incident incident
 LEFT JOIN estate_client client ON client.id = incident.client_id
 LEFT JOIN estate_backupserver server ON server.id = incident.server_id

@@ -48,9 +48,9 @@ class Ownership:
 
 
 def subscriptions_of(
-    tenant_id: int, *, period: Period, seller_id: int | None = None, bill_to_id: int | None = None
+    tenant_id: int, *, period: Period, seller_id: int | None = None, bill_to_ids: Sequence[int] | None = None
 ) -> list[Subscription]:
-    """What runs in the period, with plan, agreement and bill-to, of all sellers and bill-tos or of one; one query."""
+    """What runs in the period, with plan, agreement and bill-to, of all sellers and bill-tos or of some; one query."""
     running = Subscription.objects.of(tenant_id).filter(
         Q(ends_on__isnull=True) | Q(ends_on__gt=period.first_day),
         Q(agreement__ends_on__isnull=True) | Q(agreement__ends_on__gt=period.first_day),
@@ -59,8 +59,8 @@ def subscriptions_of(
     )
     if seller_id is not None:
         running = running.filter(agreement__seller_id=seller_id)
-    if bill_to_id is not None:
-        running = running.filter(agreement__bill_to_id=bill_to_id)
+    if bill_to_ids is not None:
+        running = running.filter(agreement__bill_to_id__in=bill_to_ids)
     related = ("plan", "agreement", "agreement__bill_to", "client", "reseller", "selection")
     return list(running.select_related(*related).order_by("agreement__bill_to_id", "pk"))
 

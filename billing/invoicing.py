@@ -15,7 +15,7 @@ from django.db import transaction
 
 from billing.coverage import subscriptions_of
 from billing.days import Period
-from billing.documents import Document, compose_documents
+from billing.documents import Document, DocumentKey, compose_documents
 from billing.drafts import decisions_of, living_invoices, store_drafts
 from billing.models import Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
 from billing.periods import month_from, refuse_unfinished
@@ -61,11 +61,18 @@ def period_of(run: InvoiceRun) -> Period:
 
 def compose_one(invoice: Invoice, *, cut_off: datetime) -> Document | None:
     """What this invoice says if composed as known at ``cut_off``, with the decisions made about it. Writes nothing."""
-    period = period_of(invoice.run)
-    own = subscriptions_of(invoice.tenant_id, seller_id=invoice.seller_id, bill_to_id=invoice.bill_to_id, period=period)
-    key = (invoice.bill_to_id, invoice.currency)
-    decisions = {key: decisions_of(invoice)}
-    return compose_documents(invoice.tenant_id, own, period=period, cut_off=cut_off, decisions=decisions).get(key)
+    return compose_again(invoice.run, [invoice], cut_off=cut_off).get((invoice.bill_to_id, invoice.currency))
+
+
+def compose_again(run: InvoiceRun, invoices: Sequence[Invoice], *, cut_off: datetime) -> dict[DocumentKey, Document]:
+    """The same for several invoices of a run, by bill-to and currency; in chunks, each of a fixed number of queries."""
+    decisions = {(each.bill_to_id, each.currency): decisions_of(each) for each in invoices}
+    period, bill_to_ids = period_of(run), sorted({bill_to_id for bill_to_id, _ in decisions})
+    documents: dict[DocumentKey, Document] = {}
+    running = subscriptions_of(run.tenant_id, seller_id=run.seller_id, bill_to_ids=bill_to_ids, period=period)
+    for chunk in _chunks(running):
+        documents |= compose_documents(run.tenant_id, chunk, period=period, cut_off=cut_off, decisions=decisions)
+    return documents
 
 
 @transaction.atomic

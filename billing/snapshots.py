@@ -13,6 +13,7 @@ from billing.documents import Document
 from billing.hashing import plain
 from billing.lines import ComposedLine
 from billing.models import BillTo, Invoice, InvoiceLine, Seller, Subscription
+from billing.refusals import Refused
 
 SNAPSHOT_VERSION = 1
 
@@ -45,6 +46,14 @@ def snapshot_of(
         "draft_hash": document.content_hash,
     }
     snapshot: dict[str, Any] = plain(content)
+    return snapshot
+
+
+def frozen(invoice: Invoice) -> dict[str, Any]:
+    """The snapshot of a final or void document. Raises Refused for a draft, which has none yet."""
+    if invoice.snapshot is None:
+        raise Refused("A draft is not final: it can still be rebuilt.")
+    snapshot: dict[str, Any] = invoice.snapshot
     return snapshot
 
 

@@ -1,7 +1,7 @@
 """Reads Backledger's own settings from the environment and refuses what it does not understand.
 
-Called by ``msp.settings`` once, at the start of every process. A setting of ours begins with ``BACKLEDGER_``; an unknown
-one (most often a misspelling that would otherwise be ignored in silence) or a bad value stops the start with a
+Called by ``msp.settings`` once, at the start of every process. A setting of ours begins with ``BACKLEDGER_``; an
+unknown one (most often a misspelling that would otherwise be ignored in silence) or a bad value stops the start with a
 sentence that says what to do.
 """
 
@@ -152,7 +152,7 @@ def checked_encryption_keys(value: str) -> tuple[str, ...]:
     if not keys:
         raise ImproperlyConfigured(
             "BACKLEDGER_ENCRYPTION_KEYS is missing or not a Fernet key: set it to the output of "
-            "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())' and keep it safe; "
+            "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())' and keep it: "
             "stored passwords cannot be read without it."
         )
     return keys

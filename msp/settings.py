@@ -1,4 +1,4 @@
-"""Django's settings. Everything that differs between installations comes from the environment (``configuration.py``)."""
+"""Django's settings. What differs between installations comes from the environment (``configuration.py``)."""
 
 from __future__ import annotations
 

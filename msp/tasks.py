@@ -1,7 +1,8 @@
 """Celery's tasks: each says only "look now" and works at most a minute, then asks for another.
 
-They carry no data and no time: what is due stands in PostgreSQL. A lost task is made up for by the next beat, a repeated
-one finds nothing to do. ``deliver`` has a queue and a worker process of its own, so that hung gateways stop nothing else.
+They carry no data and no time: what is due stands in PostgreSQL. A lost task is made up for by the next beat, a
+repeated one finds nothing to do. ``deliver`` has a queue and a worker process of its own, so that hung gateways stop
+nothing else.
 """
 
 from __future__ import annotations

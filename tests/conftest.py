@@ -16,5 +16,5 @@ def _quick_passwords() -> None:
 
 @pytest.fixture
 def world(db: None) -> World:
-    """Two tenants; in the first an owner, a technician, a reseller's staff, a client with a job; in the other a stranger."""
+    """Two tenants; in the first its people, a client, a server and a job; in the other a stranger."""
     return make_world()

@@ -364,7 +364,9 @@ _STARTS: tuple[tuple[Task, re.Pattern[str]], ...] = (
     ("init", re.compile(r"By default repositories initialized with|IMPORTANT: you will need both KEY")),
     (
         "list",
-        re.compile(r"Repository ID: |.{1,300} {2,40}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-.{0,40}\[[0-9a-f]{64}\]$"),
+        re.compile(
+            r"Repository ID: |.{1,300} {2,40}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{4}-.{0,40}\[[0-9a-f]{64}\]$"
+        ),
     ),
 )
 _FACT = re.compile(

@@ -30,6 +30,8 @@ _TELLING = frozenset({
 })  # fmt: skip
 _NESTED = re.compile(rb"^content-type:[ \t]*(?:multipart|message)/", re.I | re.M)
 
+_BOUNDARY = re.compile(rb"\bboundary[ \t]*=[ \t]*\"?([^\"\r\n;]{1,200})", re.I)
+
 
 class BadMail(ValueError):
     """The message is a mail but breaks a limit or cannot be taken apart."""
@@ -75,6 +77,8 @@ def open_mail(body: bytes) -> OpenedMail:
             sender=_header(message, "From"),
             attachments=tuple(_attachment(part, at) for at, part in enumerate(parts) if _is_attachment(part)),
         )
+    except BadMail:
+        raise
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError, KeyError) as error:
         raise BadMail(f"this mail cannot be taken apart ({type(error).__name__})") from None
 
@@ -85,6 +89,9 @@ def _check_limits(body: bytes) -> None:
     nested = sum(1 for _ in zip(_NESTED.finditer(body), range(MAX_MULTIPARTS + 1), strict=False))
     if nested > MAX_MULTIPARTS:
         raise BadMail(f"a mail with more than {MAX_MULTIPARTS} nested parts")
+    boundaries = {match.group(1) for match, _ in zip(_BOUNDARY.finditer(body), range(MAX_PARTS), strict=False)}
+    if sum(body.count(b"\n--" + boundary) for boundary in boundaries) > MAX_PARTS + 2 * MAX_MULTIPARTS:
+        raise BadMail(f"a mail with more than {MAX_PARTS} parts")
 
 
 def _leaves(message: Message) -> list[Message]:

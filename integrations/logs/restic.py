@@ -370,10 +370,8 @@ def _read_exit_error(reader: _Reader, found: dict[str, Any]) -> None:
     message, code = text(found, "message").strip().split("\n")[0], whole(found, "code")
     if code == 3:
         reader.draft.partly = True
-    elif code == 130:
-        reader.draft.cancelled = True
-        _fail(reader, message, code=code)
     else:
+        reader.draft.cancelled = reader.draft.cancelled or code == 130
         _fail(reader, message.removeprefix("Fatal: "), code=code)
     reader.draft.code = code
 

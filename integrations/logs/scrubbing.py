@@ -27,9 +27,7 @@ _SIZES = (
 _NEGATIVE_IS_FINE = ("freed_bytes",)  # a compaction may cost more than it frees
 
 
-def scrubbed(
-    run: JobLog, *, host: str = "", exit_code: int | None = None, problems: tuple[str, ...] = ()
-) -> JobLog:
+def scrubbed(run: JobLog, *, host: str = "", exit_code: int | None = None, problems: tuple[str, ...] = ()) -> JobLog:
     """The run made safe; host and exit code of the delivery where the log told none, its problems in any case."""
     changes: dict[str, Any] = {name: clean(getattr(run, name), limit) for name, limit in _TEXTS.items()}
     found: list[str] = [clean(text) for text in (*problems, *run.problems)]

@@ -1,7 +1,7 @@
 """Backup jobs, their state and their runs.
 
-``JobRun`` is a partitioned table without foreign keys (they cost a fifth to two fifths of the load): the migration makes
-it, recording resolves its ids, the census looks for orphans. Every query on it names tenant and months.
+``JobRun`` is a partitioned table without foreign keys (they cost a fifth to two fifths of the load): the migration
+makes it, recording resolves its ids, the census looks for orphans. Every query on it names tenant and months.
 """
 
 from __future__ import annotations

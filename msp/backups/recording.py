@@ -306,7 +306,7 @@ def load_tolerances(tenant_id: int, job_ids: Sequence[int]) -> dict[int, Toleran
 
 
 def load_known(tenant_id: int, rows: Collection[Row]) -> dict[RunKey, Row]:
-    """Stored runs with these keys, in the month they would be filed in or one beside it; a known run keeps its month."""
+    """Stored runs with these keys, in the month of filing or one beside it; a known run keeps its month."""
     if not rows:
         return {}
     wanted = [{"job_id": row["job_id"], "run_key": row["run_key"]} for row in rows]
@@ -377,7 +377,8 @@ def keep_revisions(tenant_id: int, changed: Sequence[Row], *, removed: Sequence[
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO backups_jobrunrevision (uid, tenant_id, run_id, job_id, revision, values, reason, at) "
-            "SELECT gen_random_uuid(), %s, run_id, job_id, revision, values, reason, %s FROM jsonb_to_recordset(%s::jsonb) "
+            "SELECT gen_random_uuid(), %s, run_id, job_id, revision, values, reason, %s "
+            "FROM jsonb_to_recordset(%s::jsonb) "
             "AS kept(run_id bigint, job_id bigint, revision int, values jsonb, reason text)",
             [tenant_id, now, as_json(kept)],
         )

@@ -16,8 +16,8 @@ from integrations.logs.joblog import JobLog
 class AssignedRun:
     """One run of a receipt and the job it belongs to.
 
-    ``place`` is its position in the receipt, from 0. ``delivery_key`` (door and delivery id) identifies the run when its
-    log says nothing of itself. ``told_end`` is what the sender says about the end, used when the log tells no time;
+    ``place`` is its position in the receipt, from 0. ``delivery_key`` (door and delivery id) identifies the run when
+    its log says nothing of itself. ``told_end`` is what the sender says about the end, used when the log tells no time;
     else the moment of arrival ``received_at`` is used.
     """
 

@@ -1,7 +1,7 @@
 """The loop of the delivery worker: claim due lanes of every kind, hand each to the function that delivers its kind.
 
-Called by the task ``deliver`` outside any transaction. A deliverer makes its calls, settles its claim and does not raise
-for what the other system does; if it raises all the same, the claim runs out and counts as *outcome unknown*.
+Called by the task ``deliver`` outside any transaction. A deliverer makes its calls, settles its claim and does not
+raise for what the other system does; if it raises all the same, the claim runs out and counts as *outcome unknown*.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def mark(tenant_id: int, kind: str, object_ids: Collection[int], *, now: datetim
 CLAIM = """
 UPDATE outbox_lane AS lane SET
     claim_token = gen_random_uuid(),
-    lease_until = %(now)s + %(lease)s,
-    next_attempt_at = %(now)s + %(lease)s,
+    lease_until = %(lease_end)s,
+    next_attempt_at = %(lease_end)s,
     unknown = lane.unknown OR lane.claim_token IS NOT NULL,
     updated_at = %(now)s
 FROM (
@@ -82,12 +82,12 @@ RETURNING lane.tenant_id, lane.id, lane.kind, lane.object_id, lane.wanted, lane.
 
 
 def claim(kind: str, *, now: datetime, limit: int) -> tuple[Claim, ...]:
-    """Take up to ``limit`` due lanes of every tenant, in a transaction of its own that must be committed before calling.
+    """Take up to ``limit`` due lanes of every tenant, in a transaction that must be committed before calling.
 
     A lane whose earlier claim was never settled comes back with ``unknown`` set: that worker died or hung in the call.
     """
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"kind": kind, "now": now, "lease": LEASE, "limit": limit})
+        cursor.execute(CLAIM, {"kind": kind, "now": now, "lease_end": now + LEASE, "limit": limit})
         return tuple(Claim(*row) for row in cursor.fetchall())
 
 
@@ -161,7 +161,7 @@ def stuck_lane_ids(tenant_id: int, kind: str, object_id: int) -> list[int]:
 
 def retry_wait(attempts: int) -> timedelta:
     """20 s, doubled with each failure in a row, at most half an hour."""
-    return min(FIRST_RETRY * 2 ** min(attempts, 12), LONGEST_RETRY)
+    return min(FIRST_RETRY * (1 << min(attempts, 12)), LONGEST_RETRY)
 
 
 def note_attempt(claimed: Claim, *, action: str, outcome: str, detail: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ SESSION_TENANT = "tenant"
 
 
 class MembershipMiddleware:
-    """Sets ``request.membership``: of the tenant chosen in the session, else the person's first; None when logged out."""
+    """Sets ``request.membership``: of the tenant chosen in the session, else the first; None when logged out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,8 +1,8 @@
 """The wall between tenants: the only place where rows are filtered by tenant.
 
-Every tenant-owned model derives from ``TenantOwned``. Its ``objects`` raises ``TenantForgotten`` on any query that does
-not begin with ``.of(tenant)``; what ``of`` returns reads, creates and changes rows of that tenant alone. ``unwalled`` is
-for the few places that work across tenants (sweep, lanes, census); an architecture test lists them. Reverse relations
+Every tenant-owned model derives from ``TenantOwned``. Its ``objects`` raises ``TenantForgotten`` on any query that
+does not begin with ``.of(tenant)``; what ``of`` returns reads, creates and changes rows of that tenant alone. ``unwalled``
+is for the few places that work across tenants (sweep, lanes, census); an architecture test lists them. Reverse relations
 are switched off (``related_name="+"``), so there is no second way in.
 """
 
@@ -42,7 +42,7 @@ class WalledQuerySet(models.QuerySet[Any]):
     _tenant_id: int | None = None
 
     def _clone(self) -> Self:
-        clone = super()._clone()  # type: ignore[misc]
+        clone: Self = super()._clone()  # type: ignore[misc]
         clone._tenant_id = self._tenant_id
         return clone
 

@@ -12,6 +12,7 @@ from alerts import acting
 from alerts.delivering import answer_unknown, deliver_ticket
 from alerts.evaluating import evaluate_jobs
 from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, Silence, Ticket, TicketUpdate
+from alerts.rules import check_subject
 from alerts.sweeping import sweep
 from integrations.logs.joblog import JobLog, LogError
 from msp.backups.models import BackupJob, JobState
@@ -377,12 +378,11 @@ def test_a_rule_that_fails_on_one_job_does_not_stop_the_others(play: Play, monke
     others = [make_job(play.world.tenant, play.world.server, play.world.client, f"j{n}") for n in range(6)]
     bad = others[3].pk
     BackupJob.objects.of(play.world.tenant).update(registered_at=START)
-    real = evaluating.check_subject
 
     def check(facts: Any, settings: Any, now: datetime) -> Any:
         if getattr(facts, "job_id", None) == bad:
             raise ZeroDivisionError
-        return real(facts, settings, now)
+        return check_subject(facts, settings, now)
 
     monkeypatch.setattr(evaluating, "check_subject", check)
     JobState.objects.of(play.world.tenant).update(check_after=NOW)

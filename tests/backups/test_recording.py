@@ -20,7 +20,12 @@ NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 
 def backup(**values: Any) -> JobLog:
-    given = {"product": "restic", "operation": "backup", "outcome": "success", "protected_bytes": 1000} | values
+    given: dict[str, Any] = {
+        "product": "restic",
+        "operation": "backup",
+        "outcome": "success",
+        "protected_bytes": 1000,
+    } | values
     return JobLog(**given)
 
 
@@ -28,7 +33,7 @@ def assigned(
     world: World, log: JobLog, *, job: Any = None, receipt: int = 1, place: int = 0, **values: Any
 ) -> AssignedRun:
     job = job or world.job
-    given = {"delivery_key": f"http/{receipt}", "received_at": NOW} | values
+    given: dict[str, Any] = {"delivery_key": f"http/{receipt}", "received_at": NOW} | values
     return AssignedRun(
         job_id=job.pk,
         selection_id=job.selection_id,
@@ -45,7 +50,8 @@ def record(world: World, *runs: AssignedRun, **values: Any) -> Recorded:
 
 
 def state(world: World) -> JobState:
-    return JobState.objects.of(world.tenant).get(job=world.job)
+    found: JobState = JobState.objects.of(world.tenant).get(job=world.job)
+    return found
 
 
 def runs(world: World) -> list[JobRun]:
@@ -184,8 +190,8 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(world: World) -> 
 
     def batch(receipt: int, count: int) -> list[AssignedRun]:
         return [
-            assigned(world, backup(run_id=f"{receipt}-{n}", ended_at=NOW - timedelta(minutes=100 - receipt)), job=jobs[n],
-                     receipt=receipt, place=n)
+            assigned(world, backup(run_id=f"{receipt}-{n}", ended_at=NOW - timedelta(minutes=100 - receipt)),
+                     job=jobs[n], receipt=receipt, place=n)
             for n in range(count)
         ]  # fmt: skip
 

@@ -144,7 +144,7 @@ def test_a_log_cut_off_anywhere_is_read_or_refused_but_never_crashes(folder: Pat
     delivery = delivery_of(folder)
     module = FORMATS[folder.parent.name]
     size = len(delivery.stdout) + len(delivery.stderr)
-    for cut in sorted({size * part // 40 for part in range(40)} | set(range(0, min(size, 60)))):
+    for cut in sorted({size * part // 40 for part in range(40)} | set(range(min(size, 60)))):
         shorter = replace(
             delivery, stdout=delivery.stdout[:cut], stderr=delivery.stderr[: max(0, cut - len(delivery.stdout))]
         )
@@ -252,7 +252,7 @@ def test_one_long_hostile_line_costs_about_its_length(name: str, line: bytes) ->
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_large_log_is_read_without_copies_of_it(name: str) -> None:
-    line = b"rsync: [sender] send_files failed to open \"/srv/data/file\": Permission denied (13)\n"
+    line = b'rsync: [sender] send_files failed to open "/srv/data/file": Permission denied (13)\n'
     body = line * (6_000_000 // len(line))
     tracemalloc.start()
     reading = read(Delivery(stdout=body, format=name, exit_code=23))
@@ -264,7 +264,10 @@ def test_a_large_log_is_read_without_copies_of_it(name: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_texts_are_safe_to_store_and_to_show(folder: Path) -> None:
     delivery = delivery_of(folder)
-    tainted = delivery.stdout.replace(b"/srv", b"/s\x1b[31m\x00\xe9rv"), delivery.stderr.replace(b"/srv", b"/s\x07\xe9rv")
+    tainted = (
+        delivery.stdout.replace(b"/srv", b"/s\x1b[31m\x00\xe9rv"),
+        delivery.stderr.replace(b"/srv", b"/s\x07\xe9rv"),
+    )
     for run in read(replace(delivery, stdout=tainted[0], stderr=tainted[1], format=folder.parent.name)).runs:
         texts = [run.archive, run.repository, run.source_job, run.host, *run.roots, *run.notes]
         texts += [text for error in run.errors for text in (error.message, error.path or "")]

@@ -63,12 +63,13 @@ def test_the_audit_trail_cannot_be_changed_or_deleted(world: World) -> None:
     audit.record(world.tenant, actor="a", action="b", now=START)
     for change in (lambda rows: rows.update(actor="c"), lambda rows: rows.delete()):
         with pytest.raises((IntegrityError, InternalError), match="only inserted"), transaction.atomic():
-            change(AuditEntry.objects.of(world.tenant))
+            change(AuditEntry.objects.of(world.tenant))  # type: ignore[no-untyped-call]
 
 
 def test_secrets_are_not_readable_in_the_database(world: World) -> None:
-    from alerts.models import Destination
     from django.db import connection
+
+    from alerts.models import Destination
 
     Destination.objects.of(world.tenant).create(
         name="desk", gateway="rest", config={"authorization": "Token very-secret"}, created_at=START
