@@ -14,7 +14,7 @@ from integrations.logs.joblog import Delivery
 from integrations.logs.mail import MAX_MULTIPARTS, html_to_text, is_mail
 from integrations.logs.opening import open_delivery
 
-HEADERS = b"From: root <root@fs01.example>\r\nTo: b@msp.example\r\nDate: Sat, 14 Oct 2017 20:10:02 -0500\r\nMIME-Version: 1.0\r\n"
+HEADERS = b"From: root <root@fs01.example>\r\nTo: b@msp.example\r\nDate: Sat, 14 Oct 2017 20:10:02 -0500\r\nMIME-Version: 1.0\r\n"  # noqa: E501
 REPORT = "ExaminedFiles: 5\nSizeOfExaminedFiles: 10\nMainOperation: Backup\nParsedResult: Success\n"
 
 
