@@ -20,6 +20,7 @@ from launch.places import Places
 from launch.processes import Note, all_running, end_leftovers, left_of, read_notes
 
 PROCESSES = {"web", "beat", "worker-line", "worker-delivery", "redis", "postgres"}
+AT_WORK = {"worker-line": " ready.", "worker-delivery": " ready.", "beat": "beat: Starting"}
 START_SECONDS = 120
 NOT_OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "HOST", "DEMO")
 
@@ -60,6 +61,13 @@ class Launcher:
             time.sleep(0.2)
         pytest.fail(f"it did not start:\n{self.said()}")
 
+    def wait_for_log(self, name: str, *, word: str) -> None:
+        log = self.places.logs / f"{name}.log"
+        deadline = time.monotonic() + START_SECONDS
+        while not (log.exists() and word in log.read_text()):
+            assert time.monotonic() < deadline, f"{name} is not at work:\n{self.said()}"
+            time.sleep(0.2)
+
     def notes(self) -> list[Note]:
         return read_notes(self.places.processes)
 
@@ -89,6 +97,8 @@ def health(address: str) -> int:
 def test_it_serves_and_stops_and_starts_again(data: Path, tmp_path: Path) -> None:
     first = Launcher(data, output=tmp_path / "first.txt")
     assert health(first.address()) == 200
+    for name, word in AT_WORK.items():
+        first.wait_for_log(name, word=word)
     notes = first.notes()
     assert {note.name for note in notes} == PROCESSES
     assert "First login (shown this once): " in first.said()
@@ -97,6 +107,7 @@ def test_it_serves_and_stops_and_starts_again(data: Path, tmp_path: Path) -> Non
     assert first.process.wait(90) == 0
     assert still_running(notes) == []
     assert first.notes() == []
+    assert "ended by itself" not in first.said()
 
     second = Launcher(data, output=tmp_path / "second.txt")
     assert health(second.address()) == 200
