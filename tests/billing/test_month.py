@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def two_clients(month: Month, world: World) -> None:
-    """Acme Dental: 80 GB for 10 days, then 150 GB. Bay Bakery: two selections, 400 GB all month and 200 GB from the 12th."""
+    """Acme Dental: 80 GB for 10 days, then 150. Bay Bakery: two selections, 400 GB, and 200 GB from the 12th on."""
     plan = month.plan()
     month.on_plan(world.client, plan, tax_rate=Decimal("0.19"), terms_days=14)
     month.on_plan(world.resold_client, plan, tax_rate=Decimal("0"), terms_days=30)
@@ -49,7 +49,8 @@ def test_two_clients_on_a_tiered_plan(month: Month, world: World) -> None:
         "final", "2026-00001", date(2026, 11, 2), date(2026, 11, 16),
     )  # fmt: skip
 
-    # Bay: days 1 to 11: 400 GB; days 12 to 31: 600 GB; (11 x 400 + 20 x 600) / 31 = 16400 / 31 = 529.0322... = 529.032 GB
+    # Bay: days 1 to 11: 400 GB; days 12 to 31: 600 GB; (11 x 400 + 20 x 600) / 31 = 16400 / 31 = 529.0322...
+    #   rounded to 529.032 GB
     #   100 x 0.10 = 10.00; 400 x 0.08 = 32.00; 29.032 x 0.05 = 1.4516; together 43.4516 = 43.45; no tax
     bay = Invoice.objects.of(world.tenant).get(pk=bay.pk)
     (line,) = lines_of(bay)

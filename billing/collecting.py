@@ -1,0 +1,196 @@
+"""Brings final invoices to Stripe and takes its callbacks; what was confirmed stands in ``Collection``.
+
+Called by the delivery worker with a claim on a Stripe lane, and by the door of callbacks. Reads the
+frozen snapshot only; ids there are stored as soon as they are known, so that a broken-off delivery goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from billing.hashing import hash_of
+from billing.models import Collection, Seller
+from billing.refusals import NotFound
+from billing.snapshots import frozen
+from integrations.configuration import BadConfig, config_from_json
+from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.payments import stripe
+from integrations.payments.documents import FinishedInvoice, FinishedLine, PayingParty, PostalAddress
+from msp.outbox import lanes
+from msp.outbox.lanes import Claim
+from msp.outbox.models import InboundEvent
+from msp.tenants.models import Tenant
+
+#: What Stripe calls a state, and what we do; an uncollectible invoice is still open to us.
+CONFIRMED = {"open": "open", "paid": "paid", "uncollectible": "open", "draft": "draft", "void": "void"}
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What is true at Stripe now: ``state`` as in Collection.confirmed_state; ``page_url`` is where the client pays."""
+
+    state: str
+    page_url: str
+
+
+def deliver_collection(claim: Claim, *, now: datetime) -> None:
+    """Deliver one claimed lane and settle it; never raises for what Stripe does."""
+    try:
+        delivered = deliver_one(claim.tenant_id, claim.object_id, now=now, deadline=lanes.CALL_DEADLINE)
+    except TemporaryFailure as failure:
+        _note(claim, outcome="temporary", detail=failure.reason, now=now)
+        lanes.settle_later(
+            claim, now=now, reason=failure.reason, retry_after=failure.retry_after, unknown=claim.unknown
+        )
+    except OutcomeUnknown as failure:
+        _note(claim, outcome="unknown", detail=failure.reason, now=now)
+        lanes.settle_later(claim, now=now, reason=failure.reason, unknown=True)
+    except PermanentFailure as failure:
+        _note(claim, outcome="permanent", detail=failure.reason, now=now)
+        lanes.settle_stuck(claim, now=now, reason=failure.reason)
+    else:
+        _note(claim, outcome="done", detail=f"{delivered.state} {delivered.page_url}".strip(), now=now)
+        lanes.settle_done(claim, now=now)
+
+
+def deliver_one(tenant_id: int, collection_id: int, *, now: datetime, deadline: timedelta) -> Delivered:
+    """Make the invoice at Stripe what we want it to be, and confirm it. Holds no transaction during the calls.
+
+    ``deadline`` is for all calls together. Raises the failures of integrations.errors; NotFound for another tenant's.
+    """
+    collection = _collection(tenant_id, collection_id)
+    config = _config(collection.invoice.seller)
+    call = stripe.Call(
+        now=now,
+        deadline_seconds=deadline // timedelta(seconds=1),
+        allow_private=settings.BACKLEDGER.allow_private_destinations,
+    )
+    document, known = finished_invoice(frozen(collection.invoice)), _known_ids(collection)
+    if collection.wanted_state == "void":
+        stripe.void(config, document, known, call=call)
+        return _confirm(collection, state="void", page_url=collection.external_url, ids=known, now=now)
+    pushed = stripe.push_invoice(config, document, known, call=call)
+    state = CONFIRMED.get(pushed.status, "open")
+    return _confirm(collection, state=state, page_url=pushed.page_url or "", ids=pushed.ids, now=now)
+
+
+def receive_stripe_event(
+    tenant: Tenant, seller: Seller, headers: Mapping[str, str], body: bytes, *, now: datetime
+) -> bool:
+    """Take a callback: verify it, keep it once, and have the object it names looked at again; whether it was ours.
+
+    Raises PermanentFailure for a callback that Stripe did not sign for this seller.
+    """
+    event = stripe.verify_webhook(_config(seller), headers, body, now=now)
+    with transaction.atomic():
+        _, is_new = InboundEvent.objects.of(tenant).get_or_create(
+            source=f"stripe:{seller.pk}",
+            external_id=event.event_id,
+            defaults={"received_at": now, "body": body, "state": "done", "headers": {"kind": event.kind}},
+        )
+        return apply_stripe_event(tenant.pk, event, now=now) if is_new else False
+
+
+def apply_stripe_event(tenant_id: int, event: stripe.StripeEvent, *, now: datetime) -> bool:
+    """A callback only hints that an object changed: mark its lane, so that delivery reads what is true now."""
+    collections = Collection.objects.of(tenant_id).filter(external_ids__invoice_id=event.object_id)
+    ids = list(collections.values_list("pk", flat=True))
+    lanes.mark(tenant_id, "stripe", ids, now=now)
+    return bool(ids)
+
+
+def finished_invoice(snapshot: Mapping[str, Any]) -> FinishedInvoice:
+    """The document as a payment service takes it; the tax is a line of its own."""
+    first, last = (
+        date.fromisoformat(snapshot["first_day"]),
+        date.fromisoformat(snapshot["last_day"]) - timedelta(days=1),
+    )
+    lines = [
+        FinishedLine(line["uid"], line["description"], Decimal(line["amount"]), first, last)
+        for line in snapshot["lines"]
+    ]
+    return FinishedInvoice(
+        invoice_id=snapshot["uid"],
+        number=snapshot["number"],
+        content_hash=hash_of(snapshot),
+        currency=snapshot["currency"],
+        issued_on=date.fromisoformat(snapshot["issued_on"]),
+        due_on=date.fromisoformat(snapshot["due_on"]),
+        paying=_paying(snapshot["bill_to"]),
+        lines=(*lines, *_tax_lines(snapshot)),
+        total=Decimal(snapshot["total"]),
+        order_number=snapshot["bill_to"]["order_number"],
+        note=snapshot["bill_to"]["tax_note"],
+    )
+
+
+def _tax_lines(snapshot: Mapping[str, Any]) -> tuple[FinishedLine, ...]:
+    tax = Decimal(snapshot["tax"])
+    if not tax:
+        return ()
+    percent = format((Decimal(snapshot["tax_rate"]) * 100).normalize(), "f")
+    return (FinishedLine(f"{snapshot['uid']}:tax", f"Tax {percent} % of {snapshot['net']}", tax),)
+
+
+def _paying(bill_to: Mapping[str, Any]) -> PayingParty:
+    address = [line.strip() for line in bill_to["address"].splitlines() if line.strip()]
+    return PayingParty(
+        bill_to_id=bill_to["uid"],
+        name=bill_to["legal_name"],
+        email=bill_to["email"],
+        address=PostalAddress(
+            line1=address[0] if address else "", line2=", ".join(address[1:]), country=bill_to["country"]
+        ),
+    )
+
+
+def _collection(tenant_id: int, collection_id: int) -> Collection:
+    found = Collection.objects.of(tenant_id).select_related("invoice__seller").filter(pk=collection_id).first()
+    if found is None:
+        raise NotFound("There is no such collection.")
+    collection: Collection = found
+    return collection
+
+
+def _config(seller: Seller) -> stripe.Config:
+    if not seller.stripe:
+        raise PermanentFailure(f"{seller} has no Stripe key any more; set it, or settle the invoice by hand.")
+    try:
+        return config_from_json(stripe.Config, seller.stripe)
+    except BadConfig as bad:
+        raise PermanentFailure(f"The Stripe settings of {seller} cannot be used: {bad}") from bad
+
+
+def _known_ids(collection: Collection) -> stripe.StripeIds:
+    """Its own ids, else the customer that an earlier invoice of the same bill-to made at the same seller's account."""
+    customer_id = collection.external_ids.get("customer_id")
+    if not customer_id:
+        earlier = Collection.objects.of(collection.tenant_id).filter(
+            invoice__bill_to=collection.invoice.bill_to_id, invoice__seller=collection.invoice.seller_id
+        )
+        ids = earlier.exclude(external_ids={}).order_by("-pk").values_list("external_ids", flat=True).first()
+        customer_id = (ids or {}).get("customer_id")
+    return stripe.StripeIds(customer_id=customer_id, invoice_id=collection.external_ids.get("invoice_id"))
+
+
+def _note(claim: Claim, *, outcome: str, detail: str, now: datetime) -> None:
+    lanes.note_attempt(claim, action="stripe", outcome=outcome, detail=detail, now=now)
+
+
+def _confirm(collection: Collection, *, state: str, page_url: str, ids: stripe.StripeIds, now: datetime) -> Delivered:
+    found = {"customer_id": ids.customer_id, "invoice_id": ids.invoice_id}
+    Collection.objects.of(collection.tenant_id).filter(pk=collection.pk).update(
+        confirmed_state=state,
+        external_ids={name: value for name, value in found.items() if value},
+        external_url=page_url[:500],
+        updated_at=now,
+    )
+    return Delivered(state=state, page_url=page_url)

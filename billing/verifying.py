@@ -1,0 +1,172 @@
+"""Verifies a final document years later: its hash, its arithmetic from the stored working, and the ledger behind it.
+
+Called by the ``verify_invoice`` command and the invoice's page. Reads only; differences come back as sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from billing.days import Period, latest_by_day
+from billing.figures import Ledger, read_ledger
+from billing.hashing import hash_of
+from billing.models import Invoice, InvoiceLine
+from billing.money import round_money
+from billing.refusals import NotFound
+from billing.snapshots import frozen
+from billing.working import WorkingDisagrees, recompute
+from msp.estate.models import Selection
+from msp.tenants.models import Tenant
+
+#: Fields of the row that the snapshot repeats.
+REPEATED = ("number", "currency", "first_day", "last_day", "issued_on", "due_on", "net", "tax", "total", "tax_rate")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found: ``differences`` is empty if the document holds. ``days`` counts days of selections compared."""
+
+    number: str
+    content_hash: str
+    lines: int
+    days: int
+    differences: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.differences
+
+
+def verify(tenant: Tenant, invoice_uid: UUID) -> Verified:
+    """Check a final or void document. Raises NotFound, or Refused for a draft."""
+    invoice = Invoice.objects.of(tenant).filter(uid=invoice_uid).first()
+    if invoice is None:
+        raise NotFound("There is no such invoice.")
+    snapshot = frozen(invoice)
+    differences = [
+        *_hash_differences(invoice, snapshot),
+        *_row_differences(invoice, snapshot),
+        *_line_differences(invoice, snapshot),
+        *_sum_differences(snapshot),
+        *_working_differences(snapshot),
+        *_ledger_differences(tenant, snapshot),
+    ]
+    days = sum(len(selection["days"]) for line in snapshot["lines"] for selection in line["evidence"])
+    return Verified(invoice.number, invoice.content_hash, len(snapshot["lines"]), days, tuple(differences))
+
+
+def _hash_differences(invoice: Invoice, snapshot: Mapping[str, Any]) -> Iterable[str]:
+    if hash_of(snapshot) != invoice.content_hash:
+        yield f"The content of {invoice.number} does not have the hash it was finalised with."
+
+
+def _row_differences(invoice: Invoice, snapshot: Mapping[str, Any]) -> Iterable[str]:
+    for name in REPEATED:
+        shown, kept = getattr(invoice, name), snapshot[name]
+        same = Decimal(kept) == shown if isinstance(shown, Decimal) else kept == str(shown)
+        if not same:
+            yield f"The document's {name} is {shown}, but {kept} was finalised."
+
+
+def _line_differences(invoice: Invoice, snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """The line rows against the snapshot: triggers keep both, this proves it."""
+    rows = {str(row.uid): row for row in InvoiceLine.objects.of(invoice.tenant_id).filter(invoice=invoice)}
+    kept = {line["uid"]: line for line in snapshot["lines"]}
+    if rows.keys() != kept.keys():
+        yield f"{invoice.number} has {len(rows)} lines, but {len(kept)} were finalised."
+    for uid in rows.keys() & kept.keys():
+        row, line = rows[uid], kept[uid]
+        told = (row.amount, row.quantity, row.working, row.evidence)
+        if told != (Decimal(line["amount"]), Decimal(line["quantity"]), line["working"], line["evidence"]):
+            yield f"Line {row.position} differs from what was finalised."
+
+
+def _sum_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """Each amount from its working, the sum, and the tax, to the last unit of the currency."""
+    for line in snapshot["lines"]:
+        yield from _amount_difference(line)
+    currency = snapshot["currency"]
+    net = sum((Decimal(line["amount"]) for line in snapshot["lines"]), Decimal(0))
+    tax = round_money(net * Decimal(snapshot["tax_rate"]), currency)
+    for name, derived in (("net", net), ("tax", tax), ("total", net + tax)):
+        if Decimal(snapshot[name]) != derived:
+            yield f"The {name} comes to {derived} {currency}, but {snapshot[name]} is stated."
+
+
+def _amount_difference(line: Mapping[str, Any]) -> Iterable[str]:
+    try:
+        amount = recompute(line["working"])
+    except WorkingDisagrees as error:
+        yield f"Line {line['position']}: its working does not hold: {error}."
+        return
+    if amount != Decimal(line["amount"]):
+        yield f"Line {line['position']} comes to {amount}, but {line['amount']} is stated."
+
+
+def _working_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """The days that the working charges against those that the evidence proves."""
+    for line in snapshot["lines"]:
+        proven = {
+            (selection["name"], day["day"]): day["quantity"]
+            for selection in line["evidence"]
+            for day in selection["days"]
+        }
+        for name, day, charged in _charged_parts(line["working"]):
+            if charged is not None and proven.get((name, day)) not in (None, charged):
+                shown = proven[name, day]
+                yield f"Line {line['position']}: {name} is charged {charged} on {day}, but {shown} is proven."
+
+
+def _charged_parts(working: Mapping[str, Any]) -> Iterable[tuple[str, str, int | None]]:
+    """(selection name, day, bytes) of a working, pooled or metered one by one."""
+    for day in working["days"]:
+        name, _, on = day["key"].rpartition("/")
+        if name:
+            yield name, on, None if day["charged"] is None else int(day["charged"])
+        for part, quantity in (day.get("parts") or {}).items():
+            yield part, on, None if quantity is None else int(quantity)
+
+
+def _ledger_differences(tenant: Tenant, snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """The same days read from the ledger as it was known at the document's cut-off."""
+    proofs = [selection for line in snapshot["lines"] for selection in line["evidence"]]
+    if not proofs:
+        return
+    ledger = _read_again(tenant, snapshot, proofs)
+    for selection in proofs:
+        yield from _selection_differences(selection, ledger)
+
+
+def _read_again(tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Mapping[str, Any]]) -> Ledger:
+    ids = {selection["selection_id"] for selection in proofs}
+    return read_ledger(
+        tenant.pk,
+        {selection.pk: selection for selection in Selection.objects.of(tenant).filter(pk__in=ids)},
+        {selection["metric"] for selection in proofs},
+        period=Period(
+            first_day=date.fromisoformat(snapshot["first_day"]), last_day=date.fromisoformat(snapshot["last_day"])
+        ),
+        cut_off=datetime.fromisoformat(snapshot["cut_off"]),
+    )
+
+
+def _selection_differences(selection: Mapping[str, Any], ledger: Ledger) -> Iterable[str]:
+    known = ledger.of(selection["selection_id"], selection["metric"])
+    figures = [*known.counted, *([known.before] if known.before else [])]
+    latest = latest_by_day(figure.as_measurement() for figure in figures)
+    quantities = {figure.source: figure.quantity for figure in figures}
+    for day in selection["days"]:
+        name, on, source = selection["name"], day["day"], day.get("source")
+        figure = latest.get(date.fromisoformat(on))
+        if source and quantities.get(source) != day["quantity"]:
+            told = quantities.get(source)
+            yield f"{name} on {on}: billed by {day['quantity']} bytes of {source}, but the ledger says {told}."
+        elif day["state"] == "measured" and (figure is None or figure.source != source):
+            yield f"{name} on {on}: the ledger has another figure that counts for this day."
+        elif day["state"] in ("not_due", "late", "missing") and figure is not None:
+            yield f"{name} on {on}: billed as {day['state'].replace('_', ' ')}, but the ledger has a figure."
