@@ -109,7 +109,8 @@ _VALUED = frozenset(
 _ERRNO = re.compile(r"(.{1,4000}?): (?:[a-z_ ]{1,30}: )?\[Errno ([0-9]{1,5})\] ")
 
 _SIGNS = re.compile(
-    r"^(?:Archive fingerprint: [0-9a-f]{64}$|This archive: +[0-9]|(?:Deleted data"
+    r'^(?:\{"type": "(?:log_message|file_status|archive_progress)", |            "deduplicated_size": [0-9]+,$'
+    r"|Archive fingerprint: [0-9a-f]{64}$|This archive: +[0-9]|(?:Deleted data"
     r"|All archives): +-?[0-9.]+ [kKMGT]?i?B +"
     r"|compaction freed about |Compaction saved [0-9]|terminating with (?:success|warning|error) status, rc [0-9]+"
     r"|Starting repository check$|Starting archive consistency check\.\.\.$"
@@ -463,7 +464,11 @@ def _read_trouble(reader: _Reader, line: str) -> bool:
 
 
 def _is_warning(line: str) -> bool:
-    return any(pattern.match(line) for pattern in (_ERRNO, _CHANGED, _NEVER_MATCHED, _WARNING))
+    if "[Errno " in line and _ERRNO.match(line):
+        return True
+    if " while we " in line and _CHANGED.match(line):
+        return True
+    return _NEVER_MATCHED.match(line) is not None or _WARNING.match(line) is not None
 
 
 def _add_error(reader: _Reader, draft: _Draft, message: str, code: str | None = None) -> None:

@@ -116,6 +116,8 @@ def _simple_commands(command: str) -> list[_Simple]:
             skip_next = False
         elif token and set(token) <= {"<", ">", "&"} and token[0] in "<>":
             skip_next = True
+            if words and words[-1] in ("1", "2"):
+                words.pop()  # the stream of ``2>&1``
         elif token and set(token) <= _SEPARATORS:
             found.append((words, token))
             words = []

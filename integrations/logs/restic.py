@@ -94,7 +94,8 @@ _VALUED = frozenset(
 
 # One word of the tool's own at the start of a line each; precise enough that no other program's log has it.
 _SIGNS = re.compile(
-    r"^(?:snapshot [0-9a-f]{8} saved$|no parent snapshot found, will read all files$"
+    r'^(?:\{"message_type":"(?:status","percent_done|verbose_status","action|summary","(?:files_new|num_errors)|exit_error","code)"'
+    r"|snapshot [0-9a-f]{8} saved$|no parent snapshot found, will read all files$"
     r"|(?:start scan|start backup) on \[|scan finished in [0-9.]+s: [0-9]+ files, "
     r"|repository [0-9a-f]{8,10} opened \("
     r"|repository [0-9a-f]{8} opened successfully, password is correct"

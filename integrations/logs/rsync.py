@@ -31,7 +31,9 @@ _SIGNS = re.compile(
     r"|Number of (?:regular )?files transferred: [0-9]"
     r"|rsync(?: error| warning)?: (?:\[[A-Za-z]+\] )?\S"
     r"|rsync\([0-9]+\): (?:error|warning): "
-    r"|(?:file|directory) has vanished: \"|sending incremental file list$|receiving incremental file list$)",
+    r"|(?:file|directory) has vanished: \"|building file list \.\.\. done$"
+    r"|sending incremental file list$|receiving incremental file list$"
+    r"|[<>c.h][fdLDS](?:\+{9}|[.cstTpoguaxbn]{9}) \S)",
     re.M,
 )
 _RSNAPSHOT = re.compile(r"\brsnapshot\b|^echo [0-9]+ > \S+\.pid|rsync(?: \S+){1,60} \\$", re.M)
