@@ -67,6 +67,8 @@ def choose_data_folder(variables: Mapping[str, str], *, checkout: Path, is_root:
 def make_places(data: Path, *, is_root: bool) -> Places:
     """Create the folders; raises LaunchError when that is impossible or root's servers could not get in."""
     places = Places(data)
+    if is_root:
+        refuse_closed_parents(data)
     try:
         data.mkdir(parents=True, exist_ok=True)
         data.chmod(PASSABLE if is_root else PRIVATE)
@@ -75,14 +77,12 @@ def make_places(data: Path, *, is_root: bool) -> Places:
             folder.chmod(PRIVATE)
     except OSError as error:
         raise LaunchError(f"cannot use the data folder {data}: {error}. Set {DATA_DIR_SETTING} to another.") from error
-    if is_root:
-        refuse_closed_parents(data)
     return places
 
 
 def refuse_closed_parents(data: Path) -> None:
     for folder in data.resolve().parents:
-        if not folder.stat().st_mode & 0o001:
+        if folder.exists() and not folder.stat().st_mode & 0o001:
             raise LaunchError(
                 f"{data} lies under {folder}, which other users may not enter; PostgreSQL does not run as root "
                 f"and could not reach its data. Set {DATA_DIR_SETTING} to one outside, such as /var/lib/backledger."

@@ -14,7 +14,7 @@ import pytest
 from launch.failure import LaunchError
 from launch.keys import keep_keys
 from launch.logs import ErrorFilter, append
-from launch.places import Places, choose_data_folder, claim, make_places, read_signature, refuse_closed_parents, sign
+from launch.places import Places, choose_data_folder, claim, make_places, read_signature, sign
 from launch.ports import choose_port
 
 CHECKOUT = Path("/home/a person/backledger")
@@ -47,7 +47,8 @@ def test_root_is_told_when_nobody_could_not_get_in(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     with pytest.raises(LaunchError, match=r"closed, which other users may not enter.*BACKLEDGER_DATA_DIR"):
-        refuse_closed_parents(closed / "data")
+        make_places(closed / "data", is_root=True)
+    assert list(closed.iterdir()) == []
 
 
 def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
