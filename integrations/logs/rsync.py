@@ -105,6 +105,12 @@ class _Reader:
             self.drafts.append(_Draft())
         return self.draft
 
+    def summary(self) -> _Draft:
+        """The draft for a line of a summary: a partial call's own, also where its errors were joined before it."""
+        draft = self.draft
+        joins = draft.code in (23, 24, 25) and not draft.summed_up
+        return draft if joins else self.begin()
+
     def touch(self, line: int) -> None:
         if self.stream == "stdout":
             self.draft.first = self.draft.first or line
@@ -170,8 +176,7 @@ def _read_line(reader: _Reader, line: str) -> None:
         _sum_up(reader, match.group(3), "")
         reader.draft.printed.update(sent=match.group(1), received=match.group(2))
     elif match := _SENT.match(line):
-        draft = reader.draft if reader.draft.ended_in != reader.stream else reader.begin()
-        draft.printed.update(sent=match.group(1), received=match.group(2))
+        reader.summary().printed.update(sent=match.group(1), received=match.group(2))
     elif match := _TOTAL.match(line):
         _sum_up(reader, match.group(1), match.group(2))
     elif not _read_trouble(reader, line):
@@ -197,7 +202,7 @@ def _read_stat(reader: _Reader, line: str) -> None:
     if match is None:
         return
     name, figure, rest = match.groups()
-    draft = reader.begin()
+    draft = reader.summary()
     draft.seen = True
     if name.startswith("Number of"):
         _read_counts(draft, name, figure, rest)
@@ -227,7 +232,7 @@ def _put(counts: dict[str, int], key: str, value: int | None) -> None:
 
 
 def _sum_up(reader: _Reader, total: str, rest: str) -> None:
-    draft = reader.begin()
+    draft = reader.summary()
     draft.printed.setdefault("Total file size", total)
     draft.summed_up = draft.seen = True
     draft.dry_run = "DRY RUN" in rest

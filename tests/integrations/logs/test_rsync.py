@@ -130,6 +130,17 @@ def test_two_calls_in_one_log_are_two_runs() -> None:
     assert (second.outcome, second.protected_bytes, second.lines) == ("warning", 1235, (3, 6))
 
 
+def test_errors_joined_before_the_summary_belong_to_the_same_call() -> None:
+    run = run_of(PARTIAL + SENT)
+    assert (run.outcome, run.exit_code, run.protected_bytes) == ("warning", 23, 1234)
+
+
+def test_a_call_that_begins_after_a_partial_one_is_its_own() -> None:
+    first, second = runs_of(PARTIAL + "sending incremental file list\n" + SENT)
+    assert (first.outcome, first.exit_code) == ("warning", 23)
+    assert (second.outcome, second.exit_code) == ("success", None)
+
+
 def test_a_log_file_has_times() -> None:
     log = (
         "2026/01/02 03:04:05 [1234] building file list\n2026/01/02 03:04:06 [1234] <f+++++++++ a\n"
