@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from billing.invoicing import decide, draft_run, redraft
 from billing.measuring import approve_basis
 from billing.models import Invoice, InvoiceRun, MeasuringChoice
 from billing.refusals import NotFound, Refused
+from billing.snapshots import frozen
 from msp.backups.models import JobSelectionSpan
 from msp.estate.models import Selection
 from msp.tenants.models import AuditEntry
@@ -20,7 +22,7 @@ from tests.world import World, make_job
 
 pytestmark = pytest.mark.django_db
 #: 0.10 EUR a GB, so that an average of 100 GB costs 10.00 EUR.
-PER_GB = {"price": "per_unit", "price_params": {"unit_price": "0.10"}, "code": "per-gb"}
+PER_GB: dict[str, Any] = {"price": "per_unit", "price_params": {"unit_price": "0.10"}, "code": "per-gb"}
 
 
 def drafted(month: Month, *, now: datetime = NOVEMBER) -> InvoiceRun:
@@ -81,7 +83,7 @@ def test_what_a_person_decides_is_recorded_and_drafted(month: Month, world: Worl
     redraft(world.tenant, run, now=NOVEMBER + timedelta(hours=1))
     assert again(invoice).held == []
     final = finalise(world.tenant, invoice.uid, actor=ACTOR, now=NOVEMBER + timedelta(hours=2))
-    assert final.snapshot["decisions"][0]["decision"] == decision
+    assert frozen(final)["decisions"][0]["decision"] == decision
 
 
 def test_a_decision_does_not_reach_days_that_went_missing_after_it(month: Month, world: World) -> None:
