@@ -59,8 +59,6 @@ def void_and_replace(tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: s
 def _refuse_unfit(invoice: Invoice, *, now: datetime) -> None:
     if invoice.state != "draft":
         raise Refused(f"Invoice {invoice.number} is {invoice.state} already.")
-    if invoice.held:
-        raise Refused("This draft is held: " + " ".join(invoice.held))
     refuse_unfinished(period_of(invoice.run), zone=invoice.run.timezone, now=now)
     check_number_format(invoice.seller.number_format)
 
@@ -68,6 +66,8 @@ def _refuse_unfit(invoice: Invoice, *, now: datetime) -> None:
 def _current(invoice: Invoice, *, now: datetime) -> Document:
     """The draft composed anew; refused unless it still says the same."""
     document = compose_one(invoice, cut_off=now)
+    if document is not None and document.held:
+        raise Refused("This draft is held: " + " ".join(held.sentence for held in document.held))
     if document is None or not document.lines:
         raise Refused("There is nothing on this draft to invoice.")
     if document.content_hash != invoice.draft_hash:
