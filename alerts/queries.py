@@ -127,10 +127,11 @@ class EventRow:
 
 @dataclass(frozen=True)
 class EvidenceItem:
-    """A figure that a finding rests on, ready to be shown."""
+    """A figure that a finding rests on, ready to be shown; ``moment`` where it is one."""
 
     name: str
     value: str
+    moment: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -414,10 +415,23 @@ def _events(reach: Reach, incident_id: int) -> tuple[EventRow, ...]:
 
 
 def _evidence_item(name: str, value: Any) -> EvidenceItem:
-    words = name.replace("_", " ").capitalize()
+    """Stored moments come back as moments, seconds as durations, the rest as text."""
+    words = name.removesuffix("_seconds").replace("_", " ").capitalize()
+    if name.endswith("_seconds") and isinstance(value, int):
+        return EvidenceItem(words, duration_words(timedelta(seconds=value)))
     if value is None or value == "":
         return EvidenceItem(words, "–")
-    return EvidenceItem(words, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    if not isinstance(value, str):
+        return EvidenceItem(words, json.dumps(value, ensure_ascii=False))
+    return EvidenceItem(words, value, moment=_moment_in(value))
+
+
+def _moment_in(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _incident_rows(reach: Reach, rows: Iterable[Any]) -> tuple[IncidentRow, ...]:
@@ -486,7 +500,7 @@ def tickets_within(reach: Reach) -> QuerySet[Any]:
     lane = Lane.objects.of(reach.tenant_id).filter(kind="ticket", object_id=OuterRef("pk"))
     rows = within(Ticket.objects.of(reach.tenant_id), reach, client="client")
     rows = rows.select_related("client", "destination")
-    return rows.annotate(
+    beside: QuerySet[Any] = rows.annotate(
         lane_id=Subquery(lane.values("pk")[:1]),
         lane_stuck=Subquery(lane.values("stuck")[:1]),
         lane_unknown=Subquery(lane.values("unknown")[:1]),
@@ -494,6 +508,7 @@ def tickets_within(reach: Reach) -> QuerySet[Any]:
         lane_next=Subquery(lane.values("next_attempt_at")[:1]),
         lane_error=Subquery(lane.values("last_error")[:1]),
     )
+    return beside
 
 
 def list_tickets(reach: Reach, *, standing: str = "", text: str = "", limit: int, offset: int = 0) -> TicketList:

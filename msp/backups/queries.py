@@ -378,11 +378,13 @@ def find_run(reach: Reach, uid: uuid.UUID, *, month: date) -> RunDetail | None:
     return None if run is None else _run_detail(run)
 
 
-def runs_of_receipt(reach: Reach, receipt_id: int, *, around: date) -> tuple[RunRow, ...]:
-    """The runs that may be seen of one delivery, filed in the months beside ``around``, in their order in the log."""
+def runs_of_receipt(reach: Reach, receipt_id: int, *, around: date, limit: int) -> tuple[RunRow, ...]:
+    """The first runs that may be seen of one delivery, filed in the months beside ``around``, in their order in the
+    log.
+    """
     months = (next_month(month_of(around), steps=-1), next_month(month_of(around)))
     rows = _runs_within(reach).filter(receipt_id=receipt_id, filed_month__range=months)
-    return tuple(_run_row(run) for run in rows.order_by("place"))
+    return tuple(_run_row(run) for run in rows.order_by("place")[:limit])
 
 
 def _runs_within(reach: Reach) -> QuerySet[Any]:

@@ -16,7 +16,7 @@ THEMES = ("light", "dark")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """Who looks and what they may do, the moment, the chosen theme, and the numbers beside the navigation (when shown)."""
+    """Who looks and what they may do, the moment, the chosen theme, the numbers beside the navigation (when shown)."""
     membership: Membership | None = getattr(request, "membership", None)
     theme = request.COOKIES.get("theme", "")
     return {

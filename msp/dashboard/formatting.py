@@ -1,7 +1,7 @@
 """Template filters and tags of the dashboard: sizes, times, outcomes, icons, charts.
 
-Every size carries its exact bytes, every relative time its exact moment in the tenant's zone and in UTC, every outcome a
-shape, a colour and a word. Whatever text they are given is escaped.
+Every size carries its exact bytes, every relative time its exact moment in the tenant's zone and in UTC, every outcome
+a shape, a colour and a word. Whatever text they are given is escaped.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-
 
 from django import template
 from django.templatetags.static import static
@@ -209,5 +208,3 @@ def here(context: template.Context, *names: str) -> SafeString:
     """Marks the navigation entry of the page one is on."""
     match = getattr(context.get("request"), "resolver_match", None)
     return SafeString('aria-current="page"') if match and match.url_name in names else SafeString("")
-
-

@@ -1,7 +1,37 @@
-"""Addresses of the dashboard."""
+"""Addresses of the dashboard. A run's address carries its month, since runs are kept by month."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.contrib.auth.views import LogoutView
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from msp.dashboard.views import clients, entry, inbox, incidents, jobs, overview, runs, search, tickets
+
+urlpatterns: list[URLPattern] = [
+    path("login/", entry.Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("choose/", entry.choose_tenant, name="choose-tenant"),
+    path("no-access/", entry.no_tenant, name="no-tenant"),
+    path("", overview.show_overview, name="overview"),
+    path("fleet/", overview.show_fleet, name="fleet"),
+    path("clients/", clients.list_all, name="clients"),
+    path("clients/<uuid:uid>/", clients.show_client, name="client"),
+    path("jobs/<uuid:uid>/", jobs.show_job, name="job"),
+    path("runs/<str:month>/<uuid:uid>/", runs.show_run, name="run"),
+    path("runs/<str:month>/<uuid:uid>/log.txt", runs.download_log, name="run-log"),
+    path("incidents/", incidents.list_all, name="incidents"),
+    path("incidents/acknowledge/", incidents.acknowledge_several, name="incidents-acknowledge"),
+    path("incidents/<uuid:uid>/", incidents.show_incident, name="incident"),
+    path("incidents/<uuid:uid>/acknowledge/", incidents.acknowledge, name="incident-acknowledge"),
+    path("incidents/<uuid:uid>/unacknowledge/", incidents.unacknowledge, name="incident-unacknowledge"),
+    path("incidents/<uuid:uid>/snooze/", incidents.snooze, name="incident-snooze"),
+    path("incidents/<uuid:uid>/close/", incidents.close, name="incident-close"),
+    path("tickets/", tickets.list_all, name="tickets"),
+    path("tickets/<uuid:uid>/", tickets.show_ticket, name="ticket"),
+    path("tickets/<uuid:uid>/send-again/", tickets.send_again, name="ticket-send-again"),
+    path("inbox/", inbox.list_all, name="inbox"),
+    path("inbox/settle/", inbox.settle, name="inbox-settle"),
+    path("inbox/<uuid:uid>/", inbox.show_item, name="inbox-item"),
+    path("inbox/<uuid:uid>/assign/", inbox.assign, name="inbox-assign"),
+    path("search/", search.show_search, name="search"),
+]

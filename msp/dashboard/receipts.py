@@ -1,0 +1,202 @@
+"""The log of a delivery as the log viewer shows it: numbered lines, the telling ones marked, searched, cut to a window.
+
+A reseller sees the whole log only if every run in it, and nothing unassigned, belongs to its own clients; else only the
+lines of its run, and none at all where the parser could not tell the lines apart. Telling lines are those that hold a
+message or path the parser kept as an error. Text is cleaned of control characters; the templates escape it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import zstandard
+
+from integrations.logs.bytes_to_text import clean, decode, without_byte_order_mark
+from msp.backups.models import JobRun
+from msp.backups.queries import RunDetail
+from msp.estate.queries import Reach, clients_within
+from msp.ingest.models import Body, InboxItem, Receipt
+
+#: Lines shown at once; more are a page away, so that a log of 25 MB does not stop the browser.
+WINDOW = 2000
+#: Shorter texts are no evidence that a line tells something.
+LEAST_TELLING = 8
+
+
+@dataclass(frozen=True)
+class ShownLine:
+    """One line. ``style``: telling, hit, other (of another run), gap (lines between two shown are left out) or ""."""
+
+    number: int
+    text: str
+    style: str = ""
+    pieces: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True)
+class LogView:
+    """A window of a log. ``whole`` False: lines of others are left out. ``next_start``: further lines begin there."""
+
+    lines: tuple[ShownLine, ...]
+    total: int
+    whole: bool
+    telling: tuple[int, ...]
+    hits: int
+    start: int
+    next_start: int | None
+    previous_start: int | None
+
+
+#: Characters of one line that are shown.
+LONGEST_LINE = 20_000
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The lines of a delivery that may be seen; ``whole`` False: others' lines are left out."""
+
+    lines: tuple[Line, ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log and its number in the delivery, from 1."""
+
+    number: int
+    text: str
+
+
+def read_delivered(reach: Reach, run: RunDetail) -> Delivered | None:
+    """The log a run was read from, as far as it may be seen; None when it is no longer kept."""
+    raw = read_body(reach, run.receipt_id)
+    if raw is None:
+        return None
+    lines = split_lines(raw)
+    if may_see_whole(reach, run.receipt_id):
+        return Delivered(lines, whole=True)
+    if run.first_line is None or run.last_line is None:
+        return Delivered((), whole=False)
+    return Delivered(lines[run.first_line - 1 : run.last_line], whole=False)
+
+
+def read_body(reach: Reach, receipt_id: int) -> bytes | None:
+    """The bytes of a delivery, decompressed; the caller decides who may see them."""
+    receipt = Receipt.objects.of(reach.tenant_id).filter(pk=receipt_id).first()
+    if receipt is None:
+        return None
+    body = Body.objects.of(reach.tenant_id).filter(pk=receipt.body_id, day=receipt.body_day).first()
+    if body is None:
+        return None
+    content = bytes(body.content)
+    raw = zstandard.decompress(content, max_output_size=body.size) if body.codec == "zstd" else content
+    return raw[receipt.body_offset : receipt.body_offset + receipt.body_length]
+
+
+def split_lines(raw: bytes) -> tuple[Line, ...]:
+    """Lines as the parsers number them, from 1."""
+    texts = decode(without_byte_order_mark(raw)).split("\n")
+    if texts and not texts[-1]:
+        texts.pop()
+    return tuple(Line(number, clean(text.rstrip("\r"), LONGEST_LINE)) for number, text in enumerate(texts, start=1))
+
+
+def may_see_whole(reach: Reach, receipt_id: int) -> bool:
+    """Whether nothing in the delivery belongs, or may belong, to somebody else."""
+    if reach.whole_tenant:
+        return True
+    runs = JobRun.objects.of(reach.tenant_id).filter(receipt_id=receipt_id)
+    if runs.exclude(client_id__in=clients_within(reach).values("pk")).exists():
+        return False
+    unassigned = InboxItem.objects.of(reach.tenant_id).filter(receipt_id=receipt_id).exclude(state="settled")
+    return not unassigned.exists()
+
+
+def show_log(
+    lines: Sequence[Line], run: RunDetail, *, whole: bool, text: str = "", start: int | None = None
+) -> LogView:
+    """The window from line ``start`` (default: the run's own first line); with ``text`` only lines that hold it."""
+    telling = find_telling(lines, run)
+    sought = [line for line in lines if text.casefold() in line.text.casefold()] if text else list(lines)
+    first = _first_place(sought, start if start is not None else _opening(run))
+    shown = sought[first : first + WINDOW]
+    return LogView(
+        lines=tuple(_with_gaps(_show_line(line, run, telling=telling, text=text) for line in shown)),
+        total=len(lines),
+        whole=whole,
+        telling=tuple(sorted(telling)),
+        hits=len(sought) if text else 0,
+        start=shown[0].number if shown else 1,
+        next_start=sought[first + WINDOW].number if first + WINDOW < len(sought) else None,
+        previous_start=sought[max(0, first - WINDOW)].number if first > 0 else None,
+    )
+
+
+def _opening(run: RunDetail) -> int:
+    """A run deep in a long log is shown from a little before its first line."""
+    return max(1, run.first_line - 5) if run.first_line and run.first_line > WINDOW else 1
+
+
+def _first_place(lines: Sequence[Line], number: int) -> int:
+    return next((place for place, line in enumerate(lines) if line.number >= number), 0)
+
+
+def find_telling(lines: Iterable[Line], run: RunDetail) -> set[int]:
+    """Numbers of the run's lines that hold one of its errors."""
+    sought = {part for error in run.errors for part in _needles(error.message) | _needles(error.path)}
+    if not sought:
+        return set()
+    return {line.number for line in lines if _is_own(line, run) and any(part in line.text for part in sought)}
+
+
+def _needles(text: str) -> set[str]:
+    """The lines of a message; a message is often cut, so its first 120 characters count."""
+    return {part.strip()[:120] for part in text.splitlines() if len(part.strip()) >= LEAST_TELLING}
+
+
+def _is_own(line: Line, run: RunDetail) -> bool:
+    if run.first_line is None or run.last_line is None:
+        return True
+    return run.first_line <= line.number <= run.last_line
+
+
+def _show_line(line: Line, run: RunDetail, *, telling: set[int], text: str) -> ShownLine:
+    style = "telling" if line.number in telling else "" if _is_own(line, run) else "other"
+    pieces = tuple(split_hits(line.text, text)) if text else ((line.text, False),)
+    return ShownLine(line.number, line.text, style, pieces)
+
+
+def split_hits(line: str, text: str) -> list[tuple[str, bool]]:
+    """A line in pieces, each with whether it is what was sought; without regard to case."""
+    pieces, place, lowered, sought = [], 0, line.lower(), text.lower()
+    # Lowering may change the length of a few letters; such a line is shown whole.
+    if len(lowered) != len(line) or not sought:
+        return [(line, False)]
+    while (found := lowered.find(sought, place)) >= 0:
+        pieces += [(line[place:found], False), (line[found : found + len(sought)], True)]
+        place = found + len(sought)
+    return [piece for piece in [*pieces, (line[place:], False)] if piece[0]]
+
+
+def _with_gaps(lines: Iterable[ShownLine]) -> Iterable[ShownLine]:
+    last = None
+    for line in lines:
+        if last is not None and line.number > last + 1:
+            yield ShownLine(0, "", "gap", ((f"{line.number - last - 1:,} lines left out", False),))
+        yield line
+        last = line.number
+
+
+#: Lines shown before and after the one an inbox item is about.
+AROUND = 12
+
+
+def show_around(lines: Sequence[Line], number: int | None) -> tuple[ShownLine, ...]:
+    """The line an item is about with its neighbours, or the beginning of the log when it names none."""
+    place = 0 if number is None else max(0, number - 1 - AROUND)
+    shown = lines[place : place + 2 * AROUND + 1]
+    return tuple(
+        ShownLine(line.number, line.text, "telling" if line.number == number else "", ((line.text, False),))
+        for line in shown
+    )

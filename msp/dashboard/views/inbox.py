@@ -1,0 +1,111 @@
+"""The inbox: logs that nobody could read or assign, with the reason, and what a person can do about each."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from alerts.wording import count_words
+from msp.backups.queries import find_job, search_jobs
+from msp.dashboard import settling
+from msp.dashboard.paging import asked_page
+from msp.dashboard.queries import InboxRow, find_inbox_item, list_inbox
+from msp.dashboard.receipts import read_body, show_around, split_lines
+from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.dashboard.views.incidents import safe_back, ticked
+from msp.estate.queries import clients_within, list_clients
+from msp.ingest.models import INBOX_REASONS
+
+PAGE = 50
+STATES = (("open", "Open"), ("settled", "Settled"), ("dismissed", "Dismissed"))
+
+
+@staff_page
+def list_all(request: StaffRequest) -> HttpResponse:
+    """Items by state and reason."""
+    _refuse_resellers(request)
+    page, state = asked_page(request, size=PAGE), request.GET.get("state", "open")
+    state = state if state in dict(STATES) else "open"
+    reason = request.GET.get("reason", "")
+    reason = reason if reason in INBOX_REASONS else ""
+    text = request.GET.get("text", "").strip()[:100]
+    items = list_inbox(request.scope.reach, state=state, reason=reason, text=text, limit=page.size, offset=page.offset)
+    context = {
+        "items": items,
+        "page": replace(page, total=items.total),
+        "state": state,
+        "states": STATES,
+        "reason": reason,
+        "reasons": INBOX_REASONS,
+        "text": text,
+    }
+    return render(request, "inbox.html", context)
+
+
+@staff_page
+def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """One item: the reason, its line in context, and the jobs it may belong to."""
+    item = _find(request, uid)
+    raw = read_body(request.scope.reach, item.receipt_id)
+    text = request.GET.get("job", item.host or item.source_job)[:100]
+    context = {
+        "item": item,
+        "log": None if raw is None else show_around(split_lines(raw), item.line),
+        "job_text": text,
+        "jobs": search_jobs(request.scope.reach, text, limit=20),
+        "clients": list_clients(request.scope.reach),
+    }
+    return render(request, "parts/job_choices.html" if request.htmx else "inbox_item.html", context)
+
+
+@staff_action
+def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Assign it to a job, or to a new job of a client; remembered for the next log of the same source."""
+    item, scope = _find(request, uid), request.scope
+    if request.POST.get("job"):
+        job = found(find_job(scope.reach, _uid(request.POST["job"], "job")), "job")
+        settling.assign_to_job(scope, [item], job.id, now=request.now)
+        messages.success(request, f"Assigned to {job.name} of {job.client}, now and for the next time.")
+        return redirect("inbox")
+    client = found(
+        clients_within(scope.reach).filter(uid=_uid(request.POST.get("client", ""), "client")).first(), "client"
+    )
+    settling.assign_to_new_job(scope, [item], client, name=request.POST.get("name", ""), now=request.now)
+    messages.success(request, f"A job was made for {client.name}; the log is read again.")
+    return redirect("inbox")
+
+
+@staff_action
+def settle(request: StaffRequest) -> HttpResponse:
+    """Dismiss or replay one item or all ticked ones."""
+    items = [item for item in (find_inbox_item(request.scope.reach, uid) for uid in ticked(request)) if item]
+    if not items:
+        raise Refused("Select at least one open item.")
+    if request.POST.get("do") == "replay":
+        settling.replay(request.scope, items, now=request.now)
+        messages.success(request, f"{count_words(len(items), 'log')} read again.")
+    else:
+        settling.dismiss(request.scope, items, reason=request.POST.get("note", ""), now=request.now)
+        messages.success(request, f"{count_words(len(items), 'item')} dismissed.")
+    return redirect(safe_back(request, "inbox"))
+
+
+def _find(request: StaffRequest, uid: uuid.UUID) -> InboxRow:
+    _refuse_resellers(request)
+    return found(find_inbox_item(request.scope.reach, uid), "inbox item")
+
+
+def _refuse_resellers(request: StaffRequest) -> None:
+    if not request.scope.whole_tenant:
+        raise Refused("There is no such page, or it is not yours to see.", status=404)
+
+
+def _uid(typed: str, what: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(typed)
+    except ValueError as error:
+        raise Refused(f"Choose a {what} first.") from error

@@ -1,0 +1,66 @@
+"""Tickets: what we want them to be, what the other system has confirmed, and every call that was made."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from alerts.queries import find_ticket, list_tickets
+from msp.dashboard.paging import asked_page
+from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.outbox import lanes
+from msp.tenants import audit
+
+PAGE = 50
+STANDINGS = (("", "Open"), ("untold", "Out of step"), ("stuck", "Stuck"), ("closed", "Closed"), ("all", "All"))
+
+
+@staff_page
+def list_all(request: StaffRequest) -> HttpResponse:
+    """Tickets by standing."""
+    page, standing = asked_page(request, size=PAGE), request.GET.get("standing", "")
+    text = request.GET.get("text", "").strip()[:100]
+    tickets = list_tickets(request.scope.reach, standing=standing, text=text, limit=page.size, offset=page.offset)
+    context = {
+        "tickets": tickets,
+        "page": replace(page, total=tickets.total),
+        "standing": standing if standing in dict(STANDINGS) else "all",
+        "standings": STANDINGS,
+        "text": text,
+    }
+    return render(request, "tickets.html", context)
+
+
+@staff_page
+def show_ticket(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """One ticket with its updates, its calls and its incidents."""
+    return render(
+        request, "ticket.html", {"ticket": found(find_ticket(request.scope.reach, uid, now=request.now), "ticket")}
+    )
+
+
+@staff_action
+def send_again(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Lets a stuck ticket be tried again now."""
+    ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket").row
+    if ticket.lane_id is None or not ticket.stuck:
+        raise Refused("This ticket is not stuck: it is sent by itself.")
+    with transaction.atomic():
+        lanes.free(request.scope.tenant.pk, [ticket.lane_id], now=request.now)
+        audit.record(
+            request.scope.tenant,
+            actor=request.scope.actor,
+            actor_id=request.scope.actor_id,
+            action="ticket sent again",
+            subject_kind="ticket",
+            subject_id=ticket.id,
+            subject=ticket.subject,
+            now=request.now,
+        )
+    messages.success(request, "The ticket is tried again now.")
+    return redirect("ticket", uid)
