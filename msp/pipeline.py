@@ -9,7 +9,7 @@ lanes that this transaction marks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -20,7 +20,7 @@ from msp.backups.recording import record_runs
 from msp.ingest.assigning import assign
 from msp.ingest.normalising import normalise
 from msp.ingest.settling import settle, settle_failed
-from msp.ingest.taking import Batch, take_batch
+from msp.ingest.taking import Batch, pick, take_batch
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +43,31 @@ def process_waiting(
     return done
 
 
-def process_batch(*, now: datetime, limit: int = BATCH, only: Collection[int] | None = None) -> int:
-    """One tenant's batch through the whole line; ``only`` restricts it to these receipts. Answers how many it took."""
-    taken: Batch | None = None
+def process_batch(*, now: datetime, limit: int = BATCH) -> int:
+    """Pick one tenant's waiting receipts and carry them through the line; answers how many were picked."""
+    picked = pick(limit)
+    if picked is None:
+        return 0
+    for receipt_id in picked.hopeless:
+        with transaction.atomic():
+            settle_failed(picked.tenant_id, receipt_id, error="it ended the worker each time it was tried.", now=now)
+    process_receipts(picked.tenant_id, picked.receipt_ids, now=now)
+    return len(picked.receipt_ids) + len(picked.hopeless)
+
+
+def process_receipts(tenant_id: int, receipt_ids: Sequence[int], *, now: datetime) -> None:
+    """Carry these receipts through the line in one transaction; if that fails on data, in halves."""
+    if not receipt_ids:
+        return
     try:
         with transaction.atomic():
-            taken = take_batch(limit, now=now, only=only)
-            if taken is not None:
-                carry(taken, now=now)
+            batch = take_batch(tenant_id, receipt_ids)
+            if batch is not None:
+                carry(batch, now=now)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        if taken is None:
-            raise
-        split(taken, error, now=now)
-    return 0 if taken is None else len(taken.receipts)
+        split(tenant_id, receipt_ids, error, now=now)
 
 
 def carry(batch: Batch, *, now: datetime) -> None:
@@ -72,14 +82,13 @@ def carry(batch: Batch, *, now: datetime) -> None:
     settle(tenant_id, normalised, assigned, now=now)
 
 
-def split(batch: Batch, error: Exception, *, now: datetime) -> None:
+def split(tenant_id: int, receipt_ids: Sequence[int], error: Exception, *, now: datetime) -> None:
     """Halve a batch that failed on data; a receipt that fails alone goes to the inbox with its error."""
-    ids: Sequence[int] = [receipt.id for receipt in batch.receipts]
-    if len(ids) == 1:
-        log.error("receipt %s of tenant %s failed", ids[0], batch.tenant_id, exc_info=error)
+    if len(receipt_ids) == 1:
+        log.error("receipt %s of tenant %s failed", receipt_ids[0], tenant_id, exc_info=error)
         with transaction.atomic():
-            settle_failed(batch.tenant_id, ids[0], error=error, now=now)
+            settle_failed(tenant_id, receipt_ids[0], error=error, now=now)
         return
-    middle = len(ids) // 2
-    for part in (ids[:middle], ids[middle:]):
-        process_batch(now=now, limit=len(part), only=part)
+    middle = len(receipt_ids) // 2
+    for part in (receipt_ids[:middle], receipt_ids[middle:]):
+        process_receipts(tenant_id, part, now=now)

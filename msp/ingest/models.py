@@ -45,9 +45,9 @@ class Body(models.Model):
 class Receipt(models.Model):
     """One delivery: where in which body it is, by which door it came, what became of it.
 
-    ``delivery_id`` is the sender's own id or, for a bare post, a hash with a five-minute bucket; with tenant and door it
-    is unique. ``body_offset`` and ``body_length`` give its bytes in the decompressed body. ``meta`` holds what the door
-    knows besides (content type, parameters, envelope flag, file name). ``digest`` is the SHA-256 of its bytes.
+    ``delivery_id`` is the sender's own id or, for a bare post, a hash with a five-minute bucket; with tenant and door
+    it is unique. ``body_offset`` and ``body_length`` give its bytes in the decompressed body. ``meta`` holds what the
+    door knows besides (content type, parameters, envelope flag, file name). ``digest`` is the SHA-256 of its bytes.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -105,7 +105,8 @@ class ReceiptQueue(models.Model):
 
 
 class Assignment(TenantOwned):
-    """Who a log is about: runs of (server, source job, item) belong to this job. What a person decided is remembered here.
+    """Who a log is about: runs of (server, source job, item) belong to this job. What a person decided is remembered
+    here.
 
     ``server`` is empty for deliveries without a server (a mail to the tenant, a command).
     """

@@ -1,0 +1,301 @@
+"""Assign: who each run is about, by (server, source job, item); one log may hold runs of several clients.
+
+What a person decided stands in ``Assignment`` and holds for the next time. An unknown backup job is made by itself
+where its server says so (``new_jobs`` auto), else the run waits in the inbox. A run that is no backup (a check, a
+prune, a restore) never makes a job: it belongs to the job of its key, else to the server's only job, else it waits. A
+fixed number of statements, however many runs; servers that make jobs are locked, so that two workers make one job, not
+two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import orjson
+from django.db import connection
+
+from integrations.logs.joblog import JobLog
+from msp.backups.folding import BACKUP_OPERATIONS
+from msp.backups.runs import AssignedRun
+from msp.estate.models import BackupServer
+from msp.ingest.normalising import NormalisedReceipt
+from msp.tenants.models import Tenant
+
+Key = tuple[int | None, str, str]
+
+
+@dataclass(frozen=True)
+class InboxNote:
+    """Why a person must look: at a whole receipt (``place`` -1) or at one run in it."""
+
+    receipt_id: int
+    place: int
+    reason: str
+    detail: str
+    line: int | None = None
+    server_id: int | None = None
+    source_job: str = ""
+    item: str = ""
+    host: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """The runs whose job is known, what waits for a person, and the servers on which jobs were made."""
+
+    runs: tuple[AssignedRun, ...]
+    notes: tuple[InboxNote, ...]
+    made_on: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A job as runs are assigned to it."""
+
+    job_id: int
+    selection_id: int
+    client_id: int
+    state: str = "active"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run that looks for its job."""
+
+    receipt: NormalisedReceipt
+    place: int
+    log: JobLog
+    key: Key
+
+
+@dataclass
+class Known:
+    """What is known when a batch is assigned: jobs by key, the servers, and the job of those that have just one."""
+
+    jobs: dict[Key, Found]
+    servers: Mapping[int, BackupServer]
+    only_jobs: Mapping[int, Found] = field(default_factory=dict)
+    made_on: frozenset[int] = frozenset()
+
+
+def assign(tenant_id: int, normalised: Sequence[NormalisedReceipt], *, now: datetime) -> Assigned:
+    """Find or make the job of every run in the batch, in the caller's transaction."""
+    notes = [note for one in normalised for note in notes_of_reading(one)]
+    wanted = [Wanted(one, place, log, key_of(one, log)) for one in normalised for place, log in enumerate(one.runs)]
+    if not wanted:
+        return Assigned((), tuple(notes))
+    known = load_known(tenant_id, wanted)
+    missing = [one for one in wanted if one.key not in known.jobs and may_make(one, known)]
+    if missing:
+        known = make_jobs(tenant_id, missing, known, now=now)
+    runs: list[AssignedRun] = []
+    for one in wanted:
+        found = known.jobs.get(one.key) or stand_in(one, known)
+        if found is None:
+            notes.append(note_of_run(one, known))
+        else:
+            runs.append(assigned_run(one, found))
+    return Assigned(tuple(runs), tuple(notes), known.made_on)
+
+
+def key_of(one: NormalisedReceipt, log: JobLog) -> Key:
+    """What a run is known by: its server, the job as the sender (else the log) names it, the item in the log."""
+    return one.receipt.server_id, (one.job or log.source_job)[:300], log.item[:300]
+
+
+def assigned_run(one: Wanted, found: Found) -> AssignedRun:
+    receipt = one.receipt.receipt
+    return AssignedRun(
+        job_id=found.job_id,
+        selection_id=found.selection_id,
+        client_id=found.client_id,
+        receipt_id=receipt.id,
+        place=one.place,
+        delivery_key=f"{receipt.door}/{receipt.delivery_id}",
+        received_at=receipt.received_at,
+        log=one.log,
+        told_start=one.receipt.told_start,
+        told_end=one.receipt.told_end,
+    )
+
+
+def may_make(one: Wanted, known: Known) -> bool:
+    server = known.servers.get(one.key[0] or 0)
+    return (
+        server is not None
+        and server.new_jobs == "auto"
+        and server.client_id is not None
+        and one.log.operation in BACKUP_OPERATIONS
+    )
+
+
+def stand_in(one: Wanted, known: Known) -> Found | None:
+    """A run that is no backup and names no known job belongs to the only job of its server."""
+    if one.log.operation in BACKUP_OPERATIONS or one.key[1]:
+        return None
+    return known.only_jobs.get(one.key[0] or 0)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def load_known(tenant_id: int, wanted: Sequence[Wanted]) -> Known:
+    server_ids = {one.key[0] for one in wanted if one.key[0] is not None}
+    servers = {
+        row.pk: row for row in BackupServer.objects.of(tenant_id).filter(pk__in=server_ids).select_related("client")
+    }
+    jobs = load_jobs(tenant_id, {one.key for one in wanted})
+    others = {one.key[0] for one in wanted if one.log.operation not in BACKUP_OPERATIONS and one.key not in jobs}
+    return Known(jobs, servers, load_only_jobs(tenant_id, {server for server in others if server is not None}))
+
+
+def load_jobs(tenant_id: int, keys: Iterable[Key]) -> dict[Key, Found]:
+    rows = [{"server_id": server, "source_job": job, "item": item} for server, job, item in sorted_keys(keys)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT wanted.server_id, wanted.source_job, wanted.item, job.id, job.selection_id, selection.client_id, "
+            "job.state FROM jsonb_to_recordset(%s::jsonb) AS wanted(server_id bigint, source_job text, item text) "
+            "JOIN ingest_assignment known ON known.tenant_id = %s AND known.source_job = wanted.source_job "
+            "AND known.item = wanted.item AND known.server_id IS NOT DISTINCT FROM wanted.server_id "
+            "JOIN backups_backupjob job ON job.id = known.job_id "
+            "JOIN estate_selection selection ON selection.id = job.selection_id",
+            [orjson.dumps(rows).decode(), tenant_id],
+        )
+        return {(row[0], row[1], row[2]): Found(*row[3:]) for row in cursor.fetchall()}
+
+
+def sorted_keys(keys: Iterable[Key]) -> list[Key]:
+    return sorted(set(keys), key=lambda key: (key[0] or 0, key[1], key[2]))
+
+
+def load_only_jobs(tenant_id: int, server_ids: set[int]) -> dict[int, Found]:
+    """The job of each server that has exactly one that is not retired; no query for no server."""
+    if not server_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT job.server_id, min(job.id), min(job.selection_id), min(selection.client_id) "
+            "FROM backups_backupjob job JOIN estate_selection selection ON selection.id = job.selection_id "
+            "WHERE job.tenant_id = %s AND job.server_id = ANY(%s) AND job.state <> 'retired' "
+            "GROUP BY job.server_id HAVING count(*) = 1",
+            [tenant_id, sorted(server_ids)],
+        )
+        return {row[0]: Found(*row[1:]) for row in cursor.fetchall()}
+
+
+# --- making jobs -------------------------------------------------------------------------------------------------
+
+MAKE = """
+WITH wanted AS (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS new(
+        server_id bigint, client_id bigint, source_job text, item text, name text, selection text, product text, since
+        date)
+), named AS (
+    INSERT INTO estate_selection (uid, tenant_id, client_id, name, roots, state, basis, registered_at)
+    SELECT gen_random_uuid(), %(tenant)s, client_id, selection, '[]', 'active', '', %(now)s FROM wanted
+    ON CONFLICT (tenant_id, client_id, name) DO UPDATE SET name = excluded.name RETURNING id, client_id, name
+), owned AS (
+    INSERT INTO estate_selectionclientspan (uid, tenant_id, selection_id, client_id, since)
+    SELECT DISTINCT gen_random_uuid(), %(tenant)s, named.id, named.client_id, wanted.since
+    FROM named JOIN wanted ON wanted.client_id = named.client_id AND wanted.selection = named.name
+    ON CONFLICT DO NOTHING
+), jobs AS (
+    INSERT INTO backups_backupjob (uid, tenant_id, server_id, selection_id, name, product, role, state, schedule,
+        timezone, registered_at)
+    SELECT gen_random_uuid(), %(tenant)s, wanted.server_id, named.id, wanted.name, wanted.product, 'primary', 'active',
+        '', '', %(now)s
+    FROM wanted JOIN named ON wanted.client_id = named.client_id AND wanted.selection = named.name
+    RETURNING id, server_id, selection_id, name
+), spans AS (
+    INSERT INTO backups_jobselectionspan (uid, tenant_id, job_id, selection_id, since)
+    SELECT gen_random_uuid(), %(tenant)s, jobs.id, jobs.selection_id, (SELECT min(since) FROM wanted) FROM jobs
+)
+INSERT INTO ingest_assignment (uid, tenant_id, server_id, source_job, item, job_id, origin, created_at)
+SELECT gen_random_uuid(), %(tenant)s, wanted.server_id, wanted.source_job, wanted.item, jobs.id, 'auto', %(now)s
+FROM wanted
+JOIN named ON wanted.client_id = named.client_id AND wanted.selection = named.name
+JOIN jobs ON jobs.server_id = wanted.server_id AND jobs.selection_id = named.id AND jobs.name = wanted.name
+"""
+
+
+def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: datetime) -> Known:
+    """Make the jobs of these runs, each with a selection of its own; their servers are locked in id order first."""
+    server_ids = sorted({one.key[0] for one in missing if one.key[0] is not None})
+    list(BackupServer.objects.of(tenant_id).filter(pk__in=server_ids).order_by("pk").select_for_update())
+    made_meanwhile = load_jobs(tenant_id, {one.key for one in missing})
+    known.jobs.update(made_meanwhile)
+    first = {one.key: one for one in reversed(missing) if one.key not in made_meanwhile}
+    if first:
+        today = now.astimezone(ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)).date()
+        rows = [new_job(one, known.servers, since=today) for one in first.values()]
+        with connection.cursor() as cursor:
+            cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})
+        known.jobs.update(load_jobs(tenant_id, first))
+        known.made_on = frozenset(server_ids)
+    return known
+
+
+def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, since: date) -> dict[str, object]:
+    """The names of a job and its selection: what the sender calls it, else its host and product; never two alike."""
+    server = servers[one.key[0] or 0]
+    name = " / ".join(part for part in (one.key[1], one.key[2]) if part)
+    name = name or " ".join(part for part in (one.log.product, "on", one.log.host or server.name) if part)
+    return {
+        "server_id": server.pk,
+        "client_id": server.client_id,
+        "source_job": one.key[1],
+        "item": one.key[2],
+        "name": name[:300],
+        "selection": f"{server.name}: {name}"[:200],
+        "product": one.log.product[:60],
+        "since": since,
+    }
+
+
+# --- what waits for a person -------------------------------------------------------------------------------------
+
+
+def notes_of_reading(one: NormalisedReceipt) -> list[InboxNote]:
+    """A log that nobody recognises or that cannot be read."""
+    if one.reading.error is None:
+        return []
+    return [
+        InboxNote(
+            receipt_id=one.receipt.id,
+            place=-1,
+            reason="unrecognised" if one.reading.format is None else "unreadable",
+            detail=one.reading.error,
+            line=one.reading.line,
+            server_id=one.receipt.server_id,
+            host=one.host,
+            format=one.reading.format or "",
+        )
+    ]
+
+
+def note_of_run(one: Wanted, known: Known) -> InboxNote:
+    server = known.servers.get(one.key[0] or 0)
+    named = one.key[1] or one.key[2]
+    what = f'the job "{named}"' if named else f"a {one.log.operation} by {one.log.product}"
+    if server is not None and server.new_jobs == "refuse":
+        reason, detail = "refused", f"{server.name} takes no new jobs, and {what} is not known."
+    elif server is None:
+        reason, detail = "unassigned", f"It came without a server's key, and {what} is not known."
+    else:
+        reason, detail = "unassigned", f"On {server.name}, {what} belongs to no known job."
+    return InboxNote(
+        receipt_id=one.receipt.receipt.id,
+        place=one.place,
+        reason=reason,
+        detail=detail,
+        line=one.log.lines[0] if one.log.lines else None,
+        server_id=one.key[0],
+        source_job=one.key[1],
+        item=one.key[2],
+        host=one.log.host or one.receipt.host,
+        format=one.receipt.reading.format or "",
+    )

@@ -1,0 +1,76 @@
+"""Normalise: a receipt's bytes become ``JobLog`` values. Pure over what was taken; never raises for what a log holds.
+
+Keys of a receipt's ``meta``: ``envelope`` (true: the bytes are our JSON envelope), ``content_type``, and what the
+sender said beside a plain body: ``format``, ``timezone``, ``host``, ``job``, ``command``, ``exit_code``, ``file`` (a
+file's name); for files that belong together ``envelope`` is used. A zone nobody named is that of the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from integrations.logs import Reading, read
+from integrations.logs.delivery import BadEnvelope, from_envelope, from_raw
+from integrations.logs.joblog import Delivery, JobLog
+from msp.ingest.taking import Batch, TakenReceipt
+
+
+@dataclass(frozen=True)
+class NormalisedReceipt:
+    """A receipt and what was read of it. ``job`` and ``host`` are what the sender said, not the log."""
+
+    receipt: TakenReceipt
+    reading: Reading
+    job: str = ""
+    host: str = ""
+    told_start: datetime | None = None
+    told_end: datetime | None = None
+
+    @property
+    def runs(self) -> tuple[JobLog, ...]:
+        return self.reading.runs
+
+
+def normalise(batch: Batch) -> tuple[NormalisedReceipt, ...]:
+    """Read every receipt of a batch."""
+    return tuple(normalise_one(receipt) for receipt in batch.receipts)
+
+
+def normalise_one(receipt: TakenReceipt) -> NormalisedReceipt:
+    try:
+        delivery = open_receipt(receipt.content, receipt.meta)
+    except BadEnvelope as error:
+        return NormalisedReceipt(receipt, Reading(None, error=f"The envelope cannot be used: {error}"))
+    if delivery.timezone is None and receipt.server_timezone and not delivery.problems:
+        delivery = replace(delivery, timezone=receipt.server_timezone)
+    return NormalisedReceipt(
+        receipt=receipt,
+        reading=read(delivery),
+        job=delivery.job,
+        host=delivery.host,
+        told_start=delivery.started_at,
+        told_end=delivery.ended_at,
+    )
+
+
+def open_receipt(content: bytes, meta: dict[str, Any]) -> Delivery:
+    """The delivery in a receipt's bytes. Raises BadEnvelope."""
+    if meta.get("envelope"):
+        try:
+            return from_envelope(orjson.loads(content))
+        except orjson.JSONDecodeError as error:
+            raise BadEnvelope("envelope", f"is not JSON: {error}.") from error
+    return from_raw(
+        content,
+        content_type=str(meta.get("content_type", "")),
+        format=str(meta.get("format", "")),
+        timezone=str(meta.get("timezone", "")),
+        host=str(meta.get("host", "")),
+        job=str(meta.get("job", "")),
+        command=str(meta.get("command", "")),
+        exit_code=meta.get("exit_code"),
+    )
