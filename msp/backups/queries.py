@@ -57,9 +57,11 @@ class JobRow:
     zone: str
     registered_at: datetime
     server_id: int
+    server_uid: uuid.UUID
     server: str
     target: str
     selection_id: int
+    selection_uid: uuid.UUID
     selection: str
     selection_state: str
     selection_quota_bytes: int | None
@@ -291,17 +293,17 @@ def jobs_within(reach: Reach) -> QuerySet[Any]:
 def jobs_of_client(reach: Reach, client_id: int) -> tuple[JobRow, ...]:
     """A client's jobs: active ones first, then by selection and name."""
     rows = jobs_within(reach).filter(selection__client_id=client_id)
-    return _with_states(reach, rows.order_by(F("state").asc(), "selection__name", "name", "id"))
+    return with_states(reach, rows.order_by(F("state").asc(), "selection__name", "name", "id"))
 
 
 def find_job(reach: Reach, uid: uuid.UUID) -> JobRow | None:
     """One job, None when there is none that may be seen."""
-    return next(iter(_with_states(reach, jobs_within(reach).filter(uid=uid))), None)
+    return next(iter(with_states(reach, jobs_within(reach).filter(uid=uid))), None)
 
 
 def job_by_id(reach: Reach, job_id: int) -> JobRow | None:
     """One job by its id, None when there is none that may be seen."""
-    return next(iter(_with_states(reach, jobs_within(reach).filter(pk=job_id))), None)
+    return next(iter(with_states(reach, jobs_within(reach).filter(pk=job_id))), None)
 
 
 def search_jobs(reach: Reach, text: str, *, limit: int) -> tuple[JobMatch, ...]:
@@ -314,7 +316,8 @@ def search_jobs(reach: Reach, text: str, *, limit: int) -> tuple[JobMatch, ...]:
     )
 
 
-def _with_states(reach: Reach, rows: QuerySet[Any]) -> tuple[JobRow, ...]:
+def with_states(reach: Reach, rows: Iterable[Any]) -> tuple[JobRow, ...]:
+    """Jobs of ``jobs_within`` with their states; one query more, however many."""
     jobs = list(rows)
     states = JobState.objects.of(reach.tenant_id).filter(job_id__in=[job.pk for job in jobs])
     by_job = {state.job_id: state for state in states}
@@ -341,9 +344,11 @@ def _job_row(job: Any, state: JobState) -> JobRow:
         zone=job.timezone or client.timezone,
         registered_at=job.registered_at,
         server_id=job.server_id,
+        server_uid=job.server.uid,
         server=job.server.name,
         target=job.target.name if job.target else "",
         selection_id=job.selection_id,
+        selection_uid=job.selection.uid,
         selection=job.selection.name,
         selection_state=job.selection.state,
         selection_quota_bytes=job.selection.quota_bytes,

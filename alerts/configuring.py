@@ -1,0 +1,124 @@
+"""Stores and removes settings of rules at one level: tenant, reseller, client, selection or job.
+
+Called by the API and the dashboard. Values are checked by the rule's own ``Params``; after a change everything in its
+reach is evaluated anew. A repeat of the same setting changes nothing and is not written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from alerts.acting import settings_changed
+from alerts.evaluating import mark_due
+from alerts.facts import SEVERITIES
+from alerts.models import SCOPES, RuleSetting
+from alerts.params import BadParams, read_params
+from alerts.rules import RULES
+from msp.estate.models import Client
+from msp.tenants import audit
+from msp.tenants.models import Tenant
+
+
+@dataclass(frozen=True)
+class RuleScope:
+    """Where a setting stands; the caller has found the row with this id within the tenant."""
+
+    kind: str
+    id: int
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleValues:
+    """What a setting says; None and absent parameters are left to farther levels."""
+
+    parameters: Mapping[str, Any]
+    enabled: bool | None = None
+    severity: str = ""
+
+
+def put_setting(
+    tenant: Tenant, kind: str, scope: RuleScope, values: RuleValues, *, actor: str, now: datetime
+) -> RuleSetting:
+    """Replace what this level says of the rule. Raises BadParams, KeyError for an unknown rule."""
+    _check(kind, scope, values)
+    wanted = {"parameters": dict(values.parameters), "enabled": values.enabled, "severity": values.severity}
+    with transaction.atomic():
+        before = _lock(tenant, kind, scope)
+        if before is not None and _record(before) == wanted:
+            return before
+        setting: RuleSetting
+        setting, _ = RuleSetting.objects.of(tenant).update_or_create(
+            kind=kind, scope_kind=scope.kind, scope_id=scope.id, defaults=wanted | {"updated_at": now}
+        )
+        told = None if before is None else _record(before)
+        _follow(tenant, kind, scope, before=told, after=wanted, actor=actor, now=now)
+    return setting
+
+
+def remove_setting(tenant: Tenant, kind: str, scope: RuleScope, *, actor: str, now: datetime) -> bool:
+    """Leave the rule to farther levels again; False when nothing was set here."""
+    with transaction.atomic():
+        setting = _lock(tenant, kind, scope)
+        if setting is None:
+            return False
+        RuleSetting.objects.of(tenant).filter(pk=setting.pk).delete()
+        _follow(tenant, kind, scope, before=_record(setting), after=None, actor=actor, now=now)
+    return True
+
+
+def _check(kind: str, scope: RuleScope, values: RuleValues) -> None:
+    read_params(RULES[kind].Params, values.parameters)
+    if scope.kind not in SCOPES:
+        raise ValueError(f"{scope.kind} is no level of settings")
+    if values.severity and values.severity not in SEVERITIES:
+        raise BadParams("severity", f"A severity is {', '.join(SEVERITIES)} or empty, not {values.severity!r}.")
+
+
+def _lock(tenant: Tenant, kind: str, scope: RuleScope) -> RuleSetting | None:
+    rows = RuleSetting.objects.of(tenant).select_for_update()
+    found: RuleSetting | None = rows.filter(kind=kind, scope_kind=scope.kind, scope_id=scope.id).first()
+    return found
+
+
+def _record(setting: RuleSetting) -> dict[str, Any]:
+    return {"parameters": setting.parameters, "enabled": setting.enabled, "severity": setting.severity}
+
+
+def _follow(
+    tenant: Tenant,
+    kind: str,
+    scope: RuleScope,
+    *,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Audit entry and fresh evaluation: of jobs, of tellings, and of the clients a rule about clients concerns."""
+    audit.record(
+        tenant,
+        actor=actor,
+        action="rule set" if after else "rule setting removed",
+        subject_kind=scope.kind,
+        subject_id=scope.id,
+        subject=f"{RULES[kind].LABEL}: {scope.name or scope.kind}",
+        before=before,
+        after=after,
+        now=now,
+    )
+    settings_changed(tenant, now=now)
+    if RULES[kind].SUBJECT == "client":
+        mark_due(tenant.pk, "client", _clients_below(tenant, scope), now=now)
+
+
+def _clients_below(tenant: Tenant, scope: RuleScope) -> list[int]:
+    rows = Client.objects.of(tenant).exclude(state="deleted")
+    if scope.kind in ("reseller", "client"):
+        rows = rows.filter(**{"reseller_id" if scope.kind == "reseller" else "pk": scope.id})
+    return list(rows.order_by("pk").values_list("pk", flat=True))
