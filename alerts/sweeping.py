@@ -1,8 +1,8 @@
 """The timed pass: finds what is due by its clock and enters the line at *evaluate*.
 
 Each batch is one transaction of one tenant: it claims due rows by one UPDATE with SKIP LOCKED, evaluates them, and
-moves their clocks on, so that sweeps may run side by side and one that dies leaves nothing behind. A batch that fails on
-data is halved until the bad row stands alone; that one is put off for a while and logged, the rest land.
+moves their clocks on, so that sweeps may run side by side and one that dies leaves nothing behind. A batch that fails
+on data is halved until the bad row stands alone; that one is put off for a while and logged, the rest land.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The wall between tenants: the only place where rows are filtered by tenant.
 
 Every tenant-owned model derives from ``TenantOwned``. Its ``objects`` raises ``TenantForgotten`` on any query that
-does not begin with ``.of(tenant)``; what ``of`` returns reads, creates and changes rows of that tenant alone. ``unwalled``
-is for the few places that work across tenants (sweep, lanes, census); an architecture test lists them. Reverse relations
-are switched off (``related_name="+"``), so there is no second way in.
+does not begin with ``.of(tenant)``; what ``of`` returns reads, creates and changes rows of that tenant alone.
+``unwalled`` is for the few places that work across tenants (sweep, lanes, census); an architecture test lists them.
+Reverse relations are switched off (``related_name="+"``), so there is no second way in.
 """
 
 from __future__ import annotations
