@@ -35,7 +35,9 @@ DECISIONS = {
 
 
 def draft_run(tenant: Tenant, seller: Seller, *, first_day: date, actor: str, now: datetime) -> InvoiceRun:
-    """Draft, or draft again, all invoices of a seller's month as known now. Raises Refused before it is over."""
+    """Draft, or draft again, all invoices of a seller's month as known now. Raises Refused until it is over."""
+    if seller.tenant_id != tenant.pk:
+        raise NotFound("There is no such seller.")
     period = month_from(first_day)
     known = InvoiceRun.objects.of(tenant).filter(seller=seller, first_day=period.first_day).first()
     refuse_unfinished(period, zone=known.timezone if known else tenant.timezone, now=now)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from django.db import transaction
+from django.db.models import Min
 
-from billing.models import MeasuringChoice
+from billing.models import MeasuringChoice, UsageEntry
+from billing.periods import local_day
 from billing.refusals import Refused
 from msp.backups.models import BackupJob, JobSelectionSpan
 from msp.estate.models import Selection
@@ -26,17 +28,19 @@ def approve_basis(
     *,
     actor: str,
     now: datetime,
-    since: date,
+    since: date | None = None,
     reason: str = "",
 ) -> MeasuringChoice:
     """Bill this selection by this job, counted this way, from the local day ``since`` on. Locks the selection.
 
-    Days before ``since`` keep the choice that held for them. Raises Refused if the job never belonged to the selection.
+    Without ``since``: from the first day on which this job counted this way and that was not billed so. Days before
+    ``since`` keep the choice that held for them. Raises Refused if the job never belonged to the selection.
     """
     locked = Selection.objects.of(tenant).select_for_update().get(pk=selection.pk)
     if job.tenant_id != tenant.pk or not _protects(tenant, job, locked):
         raise Refused(f"Job {job.name} does not protect {locked.name}: it cannot measure it.")
     before = {"job": locked.measuring_job_id, "basis": locked.basis}
+    since = since or _first_counted_so(tenant, locked, job, basis) or local_day(now, zone=tenant.timezone)
     choice: MeasuringChoice = MeasuringChoice.objects.of(tenant).create(
         selection=locked, job_id=job.pk, basis=basis, since=since, decided_at=now, actor=actor, reason=reason
     )
@@ -55,6 +59,19 @@ def approve_basis(
         now=now,
     )
     return choice
+
+
+def _first_counted_so(tenant: Tenant, selection: Selection, job: BackupJob, basis: str) -> date | None:
+    """The first day with such a figure since the choice in force began."""
+    choices = MeasuringChoice.objects.of(tenant).filter(selection=selection)
+    in_force = choices.order_by("-decided_at", "-pk").values_list("since", flat=True).first()
+    entries = UsageEntry.objects.of(tenant).filter(
+        selection_id=selection.pk, job_id=job.pk, metric="protected", basis=basis, quantity__isnull=False
+    )
+    if in_force is not None:
+        entries = entries.filter(local_day__gte=in_force)
+    first: date | None = entries.aggregate(first=Min("local_day"))["first"]
+    return first
 
 
 def _protects(tenant: Tenant, job: BackupJob, selection: Selection) -> bool:

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from billing import drafts, invoicing
 from billing.invoicing import draft_run, redraft
 from billing.models import Invoice, InvoiceLine, InvoiceRun, Plan
+from billing.refusals import NotFound
 from billing.subscribing import end
 from tests.billing.months import ACTOR, GB, NOVEMBER, OCTOBER, Month, invoices_of, lines_of, october, only_invoice
 from tests.world import World, make_client, make_job
@@ -134,3 +135,5 @@ def test_the_other_tenant_has_no_part_in_it(month: Month, world: World) -> None:
     fleet(month, world, "a")
     drafted(month)
     assert not Invoice.objects.of(world.other).exists()
+    with pytest.raises(NotFound):
+        draft_run(world.other, month.seller, first_day=OCTOBER, actor=ACTOR, now=NOVEMBER)

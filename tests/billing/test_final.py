@@ -198,7 +198,7 @@ def test_the_commands_draft_finalise_and_verify(month: Month, world: World) -> N
     month.measure(unpaid, october(5 * GB))
     out = StringIO()
     call_command("invoice_run", tenant=world.tenant.slug, month="2026-10", finalise=True, stdout=out)
-    assert "-00001  Acme Dental  10.0000 EUR" in out.getvalue()
+    assert "-00001  Acme Dental  10.00 EUR" in out.getvalue()
     assert "billed by nobody: Bay Bakery, backup01: forgotten: measured on 31 days" in out.getvalue()
     number = Invoice.objects.of(world.tenant).get().number
     call_command("verify_invoice", number, tenant=world.tenant.slug, stdout=out)

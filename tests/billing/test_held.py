@@ -164,6 +164,16 @@ def test_a_changed_basis_bills_nothing_until_it_is_approved(month: Month, world:
     assert [choice.actor for choice in MeasuringChoice.objects.of(world.tenant).order_by("pk")] == ["", ACTOR]
 
 
+def test_an_approval_begins_where_the_change_began(month: Month, world: World) -> None:
+    month.on_plan(world.client, month.plan(**PER_GB))
+    month.measure(world.job, october(100 * GB, last=20))
+    month.measure(world.job, october(250 * GB, first=21), basis="provisioned")
+    selection = Selection.objects.of(world.tenant).get(pk=world.job.selection_id)
+    choice = approve_basis(world.tenant, selection, world.job, "provisioned", actor=ACTOR, now=NOVEMBER)
+    assert choice.since == date(2026, 10, 21)
+    assert only_invoice(drafted(month)).net == Decimal("15.32")
+
+
 def test_two_jobs_on_one_selection_are_billed_once(month: Month, world: World) -> None:
     month.on_plan(world.client, month.plan(**PER_GB))
     copy = make_job(world.tenant, world.server, world.client, "offsite", role="copy")

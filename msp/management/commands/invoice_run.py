@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from billing.finalising import finalise
 from billing.invoicing import draft_run
 from billing.models import Invoice, InvoiceRun, Seller
+from billing.money import money_text
 from billing.refusals import Refused
 from billing.reviewing import unbilled
 from msp.tenants.models import Tenant
@@ -53,7 +54,9 @@ class Command(BaseCommand):
     def tell(self, tenant: Tenant, run: InvoiceRun) -> None:
         invoices = Invoice.objects.of(tenant).filter(run=run).exclude(state="void").select_related("bill_to")
         for invoice in invoices.order_by("bill_to__legal_name", "pk"):
-            self.stdout.write(f"{invoice.number or 'draft'}  {invoice.bill_to}  {invoice.total} {invoice.currency}")
+            self.stdout.write(
+                f"{invoice.number or 'draft'}  {invoice.bill_to}  {money_text(invoice.total, invoice.currency)}"
+            )
             for sentence in invoice.held:
                 self.stdout.write(f"    held: {sentence}")
         for each in unbilled(tenant, run):
