@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from zoneinfo import ZoneInfoNotFoundError
 
 from billing.coverage import Covered
 from billing.days import DayValue, Period, fill_days
@@ -88,7 +89,7 @@ def _due_between(schedule: str, zone: str, first_day: date, last_day: date) -> f
     if schedule:
         try:
             return frozenset(due_days(parse_schedule(schedule), first_day=first_day, last_day=last_day, zone=zone))
-        except BadSchedule:
+        except (BadSchedule, ZoneInfoNotFoundError):
             pass  # a schedule that nobody can read promises no quiet days
     return frozenset(first_day + timedelta(days=place) for place in range((last_day - first_day).days + 1))
 

@@ -14,7 +14,7 @@ from billing.measuring import approve_basis
 from billing.models import Invoice, InvoiceRun, MeasuringChoice
 from billing.refusals import NotFound, Refused
 from billing.snapshots import frozen
-from msp.backups.models import JobSelectionSpan
+from msp.backups.models import BackupJob, JobSelectionSpan
 from msp.estate.models import Selection
 from msp.tenants.models import AuditEntry
 from tests.billing.months import ACTOR, GB, NOVEMBER, OCTOBER, Month, lines_of, nights, october, only_invoice
@@ -62,11 +62,22 @@ def test_days_on_which_no_run_was_due_stand(month: Month, world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    "broken", [{"schedule": "now and then"}, {"schedule": "daily 22:00", "timezone": "Mars/Olympus"}, {"schedule": ""}]
+)
+def test_without_a_schedule_that_can_be_read_every_day_is_due(
+    month: Month, world: World, broken: dict[str, str]
+) -> None:
+    BackupJob.objects.of(world.tenant).filter(pk=world.job.pk).update(**broken)
+    month.on_plan(world.client, month.plan(**PER_GB, carry_days=0))
+    month.measure(world.job, october(100 * GB, last=29))
+    assert only_invoice(drafted(month)).held == ["backup01: files: no measurement on 2026-10-30, 2026-10-31."]
+
+
+@pytest.mark.parametrize(
     "decision, amount",
-    # left out: 26 days x 100 GB and 3 carried days x 100 GB over 29 days = 100 GB = 10.00
-    # carried: the two days at 100 GB too: the same 100 GB; so the days after are larger to tell them apart:
-    # left out: (13 x 100 + 16 x 160) / 29 = 3860 / 29 = 133.1034... = 133.103 GB = 13.3103 = 13.31
-    # carried:  (15 x 100 + 16 x 160) / 31 = 4060 / 31 = 130.9677... = 130.968 GB = 13.0968 = 13.10
+    # 1 to 10 October measured and 11 to 13 carried at 100 GB, 14 and 15 missing, 16 to 31 measured at 160 GB
+    # left out: (13 x 100 + 16 x 160) / 29 = 3860 / 29 = 133.1034... = 133.103 GB; x 0.10 = 13.3103 = 13.31
+    # carried:  (15 x 100 + 16 x 160) / 31 = 4060 / 31 = 130.9677... = 130.968 GB; x 0.10 = 13.0968 = 13.10
     [("exclude_missing", "13.31"), ("carry_missing", "13.10")],
 )
 def test_what_a_person_decides_is_recorded_and_drafted(month: Month, world: World, decision: str, amount: str) -> None:
