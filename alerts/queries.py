@@ -319,9 +319,7 @@ def incidents_needing_somebody(reach: Reach, *, now: datetime, limit: int) -> In
     rows = incidents_within(reach).filter(state="open", acknowledged_at__isnull=True)
     rows = rows.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=now))
     rows = rows.annotate(rank=_RANK).select_related("client", "ticket").order_by("rank", "since", "id")
-    found = list(rows[: limit + 1])
-    total = len(found) if len(found) <= limit else rows.count()
-    return IncidentList(rows=_incident_rows(reach, found[:limit]), total=total)
+    return IncidentList(rows=_incident_rows(reach, rows[:limit]), total=rows.count())
 
 
 def count_open(reach: Reach, *, now: datetime) -> OpenCounts:

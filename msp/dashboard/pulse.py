@@ -56,7 +56,7 @@ class Pulse:
         age = self.now - (self.waiting_since or self.now)
         if age <= PROCESSING_PATIENCE:
             return ""
-        return f"{count_words(self.waiting, 'log')} wait to be read, the oldest for {duration_words(age)}."
+        return f"{count_words(self.waiting, 'log')} not read yet, the oldest for {duration_words(age)}."
 
     def _sweep(self) -> str:
         if self.swept_at is None:

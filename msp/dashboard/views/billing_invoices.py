@@ -1,0 +1,168 @@
+"""Invoices: the list, one as a document with the working of every line, and what a person does to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from billing import finalising, invoicing, verifying
+from billing.explaining import ExplainedLine
+from billing.queries import InvoicePage, invoice_rows
+from billing.refusals import Refused as BillingRefused
+from msp.dashboard import money
+from msp.dashboard.money_format import in_unit
+from msp.dashboard.permits import INVOICES, MONEY, action, needs
+from msp.dashboard.scope import StaffRequest, found
+
+LIST_LIMIT = 200
+STATES = (("", "All"), ("draft", "Drafts"), ("final", "Final"), ("void", "Void"))
+#: A cell that begins so would be run as a formula by a spreadsheet.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+CSV_HEAD = (
+    "line", "description", "client", "selection", "metric", "day", "state", "bytes", "quantity", "basis",
+    "measured on", "job", "run", "receipt", "note",
+)  # fmt: skip
+
+
+@needs(INVOICES)
+def list_invoices(request: StaffRequest) -> HttpResponse:
+    """Documents by state, the newest month first."""
+    state = request.GET.get("state", "")
+    state = state if state in dict(STATES) else ""
+    rows = invoice_rows(
+        request.scope.tenant,
+        states=[state] if state else (),
+        reseller_id=money.reseller_of(request.scope),
+        limit=LIST_LIMIT,
+    )
+    context = {"rows": rows, "state": state, "states": STATES, "limit": LIST_LIMIT}
+    return render(request, "billing/invoices.html", context)
+
+
+@needs(INVOICES)
+def show_invoice(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """The document; with ``?verify=1`` also whether it still comes to the same."""
+    return _show(request, money.page_of_invoice(request.scope, uid))
+
+
+@needs(INVOICES)
+def show_line(request: StaffRequest, uid: uuid.UUID, line_uid: uuid.UUID) -> HttpResponse:
+    """The working of one line, as a page or, for htmx, alone."""
+    page = money.page_of_invoice(request.scope, uid)
+    line = found(next((each for each in page.lines if each.uid == line_uid), None), "line")
+    template = "billing/working.html" if request.htmx else "billing/line.html"
+    return render(request, template, {"page": page, "line": line})
+
+
+@needs(INVOICES)
+def download_annex(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Every day of every line as CSV; no cell can be run as a formula."""
+    page = money.page_of_invoice(request.scope, uid)
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(CSV_HEAD)
+    writer.writerows([safe_cell(cell) for cell in row] for row in annex_rows(page.lines))
+    response = HttpResponse(f"\ufeff{written.getvalue()}", content_type="text/csv; charset=utf-8")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{page.row.number or 'draft'}-{page.row.first_day:%Y-%m}-days").strip("-.")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+@action(MONEY)
+def finalise(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Number and freeze a draft."""
+
+    def make_final(values: dict[str, Any]) -> str:
+        invoice = finalising.finalise(request.scope.tenant, uid, **values)
+        messages.success(request, f"Invoice {invoice.number} is final.")
+        return str(uid)
+
+    return _act(request, uid, make_final)
+
+
+@action(MONEY)
+def decide(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Settle what is held, with a reason."""
+    reason = request.POST.get("reason", "").strip()[:2000]
+
+    def settle(values: dict[str, Any]) -> str:
+        if not reason:
+            raise BillingRefused("Say why: the reason is kept with the invoice.")
+        invoicing.decide(
+            request.scope.tenant, uid, decision=request.POST.get("decision", "")[:40], reason=reason, **values
+        )
+        messages.success(request, "Decided; the draft is composed anew.")
+        return str(uid)
+
+    return _act(request, uid, settle, typed_reason=reason)
+
+
+@action(MONEY)
+def void(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Cancel a final invoice and draft its replacement."""
+    reason = request.POST.get("reason", "").strip()[:2000]
+
+    def cancel(values: dict[str, Any]) -> str:
+        draft = finalising.void_and_replace(request.scope.tenant, uid, reason=reason, **values)
+        after = "its replacement is drafted." if draft else "nothing is charged any more."
+        messages.success(request, f"The invoice is void; {after}")
+        return str(draft.uid if draft else uid)
+
+    return _act(request, uid, cancel, typed_reason=reason)
+
+
+def _act(
+    request: StaffRequest, uid: uuid.UUID, change: Callable[[dict[str, Any]], str], *, typed_reason: str = ""
+) -> HttpResponse:
+    """Do it to a document within reach and show where that leads; a refusal is shown on the document."""
+    page = money.page_of_invoice(request.scope, uid)
+    try:
+        return redirect("invoice", change({"actor": request.scope.actor, "now": request.now}))
+    except BillingRefused as refusal:
+        return _show(request, page, problem=refusal.reason, typed_reason=typed_reason)
+
+
+def _show(request: StaffRequest, page: InvoicePage, *, problem: str = "", typed_reason: str = "") -> HttpResponse:
+    may_change = MONEY.holds(request.scope)
+    verified = None
+    if request.GET.get("verify") and page.row.state != "draft":
+        verified = verifying.verify(request.scope.tenant, page.row.uid)
+    context = {
+        "page": page,
+        "last_day": page.row.last_day - timedelta(days=1),
+        "lines": money.shown_lines(page),
+        "may_change": may_change,
+        "decisions": money.decisions_open(request.scope, page.row.uid) if may_change and page.held else (),
+        "verified": verified,
+        "problem": problem,
+        "typed_reason": typed_reason,
+    }
+    return render(request, "billing/invoice.html", context, status=409 if problem else 200)
+
+
+def annex_rows(lines: Iterable[ExplainedLine]) -> Iterable[list[str]]:
+    """One row a line, selection and day."""
+    for place, line in enumerate(lines, start=1):
+        for selection in line.selections:
+            for day in selection.days:
+                yield [
+                    str(place), line.description, selection.client_name, selection.name, selection.metric,
+                    day.day.isoformat(), day.state, "" if day.quantity is None else str(day.quantity),
+                    "" if day.quantity is None else in_unit(day.quantity, line.unit), day.basis,
+                    day.measured_on.isoformat() if day.measured_on else "", day.job_name, day.run_key, day.receipt,
+                    day.note,
+                ]  # fmt: skip
+
+
+def safe_cell(text: str) -> str:
+    """The text, with an apostrophe before it where a spreadsheet would run it."""
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
