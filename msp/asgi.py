@@ -1,4 +1,4 @@
-"""The ASGI application of the web process."""
+"""The ASGI application of the web process: the ingest door, and Django behind it."""
 
 from __future__ import annotations
 
@@ -8,4 +8,17 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "msp.settings")
 
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+from django.conf import settings  # noqa: E402  (after Django is set up)
+
+import msp.celery  # noqa: E402, F401  (tasks find their broker through the application)
+from msp.ingest.door import Door  # noqa: E402
+from msp.tasks import wake_processing  # noqa: E402
+
+application = Door(
+    django_application,
+    most=settings.BACKLEDGER.max_body_bytes,
+    queue_size=settings.BACKLEDGER.door_queue,
+    wake=wake_processing if settings.BACKLEDGER.process_in_door else None,
+)

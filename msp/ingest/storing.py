@@ -1,30 +1,36 @@
-"""Stores deliveries as received, before anything looks inside them: one body for many, a receipt each, the queue.
+"""Stores deliveries as received, before anything looks inside them: bodies, a receipt each, the queue; one transaction.
 
-Used by the commands and the demonstration; the HTTP door's writer uses the same statements on its own connection. A
-delivery is unique by (tenant, door, delivery id): the same again is answered with the first receipt, the same id with
-other bytes is kept as a conflict in the inbox.
+``storing`` is the one way in, whatever the door: a generator that yields statements and is sent their rows, so that the
+HTTP door runs it on its own asynchronous connection and ``store`` on Django's. A delivery is unique by (tenant, door,
+delivery id): the same again is answered with the first receipt, the same id with other bytes is kept as a conflict in
+the inbox. Deliveries of one call may belong to many tenants; small bodies of one tenant share a row.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
 import zstandard
 from django.db import connection, transaction
 
-from msp.ingest.models import InboxItem
-
 #: A bare post of the same bytes within this bucket is the same delivery.
 BUCKET = timedelta(minutes=5)
 LEVEL = 3
+LONGEST_ID = 200
+#: Requests up to this size share a body row; a shared row grows to this many raw bytes, so that reading one is cheap.
+SMALL_BYTES, SHARED_BYTES = 64 * 1024, 1024 * 1024
 
 What = Literal["new", "repeat", "conflict"]
+Key = tuple[int, str, str]
+
+CONFLICT = "A delivery with this id came before, with other contents. Both are kept; the first was processed."
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,28 @@ class Incoming:
     server_id: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What one request brought for one tenant: its bytes, and where in them each of its deliveries begins."""
+
+    tenant_id: int
+    content: bytes
+    incoming: tuple[Incoming, ...]
+    offsets: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tenant_id: int, incoming: Sequence[Incoming]) -> Parcel:
+        """Deliveries of one tenant, one after the other."""
+        offsets, at = [], 0
+        for one in incoming:
+            offsets.append(at)
+            at += len(one.content)
+        return cls(tenant_id, b"".join(one.content for one in incoming), tuple(incoming), tuple(offsets))
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,84 @@ class Kept:
     receipt_id: int
 
 
+@dataclass(frozen=True)
+class Ask:
+    """A statement whose rows are wanted."""
+
+    sql: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SaveBodies:
+    """Body rows to compress and copy: id, tenant, raw content. Nothing is sent back."""
+
+    day: Any
+    bodies: tuple[tuple[int, int, bytes], ...]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The rows as they are copied; compressing is the costly part of storing."""
+        compressor = zstandard.ZstdCompressor(level=LEVEL)
+        return [
+            (body_id, tenant_id, self.day, len(content), "zstd", compressor.compress(content))
+            for body_id, tenant_id, content in self.bodies
+        ]
+
+    @property
+    def size(self) -> int:
+        return sum(len(content) for _, _, content in self.bodies)
+
+
+Step = Ask | SaveBodies
+Storing = Generator[Step, list[Any], tuple[tuple[Kept, ...], ...]]
+
+COPY_BODIES = "COPY ingest_body (id, tenant_id, day, size, codec, content) FROM STDIN (FORMAT BINARY)"
+BODY_TYPES = ("int8", "int8", "date", "int4", "varchar", "bytea")
+
+# Rows go in by the order of their key, so that two writers which bring the same deliveries never wait for each other.
+RECEIPTS = """
+WITH new AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS post(uid uuid, tenant_id bigint, slot int, door text,
+        delivery_id text, digest text, server_id bigint, body_offset int, body_length int, meta jsonb,
+        received_at timestamptz)
+), bodies AS MATERIALIZED (
+    SELECT slot, nextval(pg_get_serial_sequence('ingest_body', 'id')) AS id
+    FROM generate_series(0, %(bodies)s - 1) AS slot
+), made AS (
+    INSERT INTO ingest_receipt (uid, tenant_id, door, delivery_id, digest, server_id, body_id, body_day, body_offset,
+        body_length, meta, state, format, reason, error, runs, received_at)
+    SELECT new.uid, new.tenant_id, new.door, new.delivery_id, new.digest, new.server_id, bodies.id, %(day)s,
+        new.body_offset, new.body_length, new.meta, 'waiting', '', '', '', 0, new.received_at
+    FROM new JOIN bodies USING (slot) ORDER BY new.tenant_id, new.door, new.delivery_id, new.received_at
+    ON CONFLICT (tenant_id, door, delivery_id) DO NOTHING RETURNING id, uid, tenant_id, body_id, received_at
+), queued AS (
+    INSERT INTO ingest_receiptqueue (receipt_id, tenant_id, received_at, attempts)
+    SELECT id, tenant_id, received_at, 0 FROM made
+)
+SELECT uid::text, id, body_id FROM made
+"""
+
+KNOWN = """
+SELECT receipt.tenant_id, receipt.door, receipt.delivery_id, receipt.id, receipt.uid::text, receipt.digest
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS post(tenant_id bigint, door text, delivery_id text)
+JOIN ingest_receipt receipt ON receipt.tenant_id = post.tenant_id AND receipt.door = post.door
+ AND receipt.delivery_id = post.delivery_id
+"""
+
+TO_INBOX = """
+WITH gone AS (
+    DELETE FROM ingest_receiptqueue WHERE receipt_id = ANY(%(ids)s)
+), told AS (
+    UPDATE ingest_receipt SET state = 'inbox', reason = 'conflict', error = %(words)s, processed_at = %(now)s
+    WHERE id = ANY(%(ids)s) RETURNING id, tenant_id, server_id
+)
+INSERT INTO ingest_inboxitem (uid, tenant_id, receipt_id, place, reason, detail, server_id, source_job, item, host,
+    format, state, opened_at, settled_by)
+SELECT gen_random_uuid(), tenant_id, id, -1, 'conflict', %(words)s, server_id, '', '', '', '', 'open', %(now)s, ''
+FROM told ON CONFLICT (tenant_id, receipt_id, place) DO NOTHING RETURNING receipt_id
+"""
+
+
 def bare_delivery_id(content: bytes, read: Mapping[str, Any], *, received_at: datetime) -> str:
     """The id of a delivery that brings none: its bytes, what we read beside them, and a five-minute bucket."""
     bucket = int(received_at.timestamp()) // int(BUCKET.total_seconds())
@@ -59,148 +162,192 @@ def bare_delivery_id(content: bytes, read: Mapping[str, Any], *, received_at: da
     return hashlib.sha256(content + b"\0" + told + b"\0" + str(bucket).encode()).hexdigest()
 
 
-RECEIPTS = """
-INSERT INTO ingest_receipt (uid, tenant_id, door, delivery_id, digest, server_id, body_id, body_day, body_offset,
-    body_length, meta, state, format, reason, error, runs, received_at)
-SELECT uid, %(tenant)s, door, delivery_id, digest, server_id, %(body)s, %(day)s, body_offset, body_length, meta,
-    'waiting', '', '', '', 0, received_at
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS new(uid uuid, door text, delivery_id text, digest text, server_id bigint,
-    body_offset int, body_length int, meta jsonb, received_at timestamptz)
-ON CONFLICT (tenant_id, door, delivery_id) DO NOTHING RETURNING id, uid
-"""
+# --- running the steps on Django's connection --------------------------------------------------------------------
 
 
 def store(tenant_id: int, incoming: Sequence[Incoming], *, now: datetime) -> tuple[Kept, ...]:
     """Store deliveries of one tenant in one transaction; answers what became of each, in order."""
     if not incoming:
         return ()
-    with transaction.atomic():
-        new = insert_receipts(tenant_id, incoming, now=now)
-        known = load_known(tenant_id, incoming)
-        kept, conflicts = judge(incoming, new=new, known=known)
-        for index, uid in keep_conflicts(tenant_id, incoming, conflicts, now=now).items():
-            kept[index] = Kept("conflict", *uid)
-    return tuple(kept[index] for index in range(len(incoming)))
+    steps = storing([Parcel.of(tenant_id, incoming)], now=now)
+    with transaction.atomic(), connection.cursor() as cursor:
+        answer: list[Any] | None = None
+        while True:
+            try:
+                step = steps.send(answer)  # type: ignore[arg-type]  # a generator is started by None
+            except StopIteration as end:
+                kept: tuple[tuple[Kept, ...], ...] = end.value
+                return kept[0]
+            answer = run_step(cursor, step)
 
 
-def insert_receipts(tenant_id: int, incoming: Sequence[Incoming], *, now: datetime) -> dict[str, int]:
-    """Body, receipts and queue rows; answers the ids of the new receipts by uid."""
-    rows, offset = [], 0
-    for one in incoming:
-        rows.append(receipt_row(one, offset=offset))
-        offset += len(one.content)
-    body_id = insert_body(tenant_id, b"".join(one.content for one in incoming), now=now)
-    values: dict[str, Any] = {
-        "tenant": tenant_id,
-        "body": body_id,
-        "day": now.date(),
-        "rows": orjson.dumps(rows).decode(),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(RECEIPTS, values)
-        made = {str(uid): receipt_id for receipt_id, uid in cursor.fetchall()}
-        cursor.execute(
-            "INSERT INTO ingest_receiptqueue (receipt_id, tenant_id, received_at, attempts) "
-            "SELECT id, tenant_id, received_at, 0 FROM ingest_receipt WHERE tenant_id = %s AND id = ANY(%s)",
-            [tenant_id, list(made.values())],
-        )
-    return made
+def run_step(cursor: Any, step: Step) -> list[Any]:
+    if isinstance(step, Ask):
+        cursor.execute(step.sql, step.values)
+        return list(cursor.fetchall())
+    with cursor.copy(COPY_BODIES) as copy:
+        copy.set_types(BODY_TYPES)
+        for row in step.rows():
+            copy.write_row(row)
+    return []
 
 
-def receipt_row(one: Incoming, *, offset: int) -> dict[str, Any]:
-    return {
-        "uid": str(uuid.uuid4()),
-        "door": one.door,
-        "delivery_id": one.delivery_id[:200],
-        "digest": one.digest,
-        "server_id": one.server_id,
-        "body_offset": offset,
-        "body_length": len(one.content),
-        "meta": dict(one.meta),
-        "received_at": one.received_at,
-    }
+# --- the steps ---------------------------------------------------------------------------------------------------
 
 
-def insert_body(tenant_id: int, content: bytes, *, now: datetime) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO ingest_body (tenant_id, day, size, codec, content) "
-            "VALUES (%s, %s, %s, 'zstd', %s) RETURNING id",
-            [tenant_id, now.date(), len(content), zstandard.ZstdCompressor(level=LEVEL).compress(content)],
-        )
-        return int(cursor.fetchone()[0])
+@dataclass(frozen=True)
+class Placed:
+    """A delivery with its future receipt: which body row (``slot``) holds it, and where."""
+
+    uid: str
+    tenant_id: int
+    incoming: Incoming
+    slot: int
+    offset: int
+
+    @property
+    def key(self) -> Key:
+        return self.tenant_id, self.incoming.door, self.incoming.delivery_id[:LONGEST_ID]
+
+    def row(self) -> dict[str, Any]:
+        one = self.incoming
+        return {
+            "uid": self.uid,
+            "tenant_id": self.tenant_id,
+            "slot": self.slot,
+            "door": one.door,
+            "delivery_id": self.key[2],
+            "digest": one.digest,
+            "server_id": one.server_id,
+            "body_offset": self.offset,
+            "body_length": len(one.content),
+            "meta": dict(one.meta),
+            "received_at": one.received_at,
+        }
 
 
-def load_known(tenant_id: int, incoming: Sequence[Incoming]) -> dict[tuple[str, str], tuple[int, str, str]]:
-    """The stored receipt of each (door, delivery id): its id, uid and digest."""
-    wanted = [{"door": one.door, "delivery_id": one.delivery_id[:200]} for one in incoming]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT receipt.door, receipt.delivery_id, receipt.id, receipt.uid, receipt.digest "
-            "FROM jsonb_to_recordset(%s::jsonb) AS wanted(door text, delivery_id text) JOIN ingest_receipt receipt "
-            "ON receipt.tenant_id = %s AND receipt.door = wanted.door AND receipt.delivery_id = wanted.delivery_id",
-            [orjson.dumps(wanted).decode(), tenant_id],
-        )
-        return {(door, delivery): (receipt, str(uid), digest) for door, delivery, receipt, uid, digest in cursor}
+@dataclass
+class Slot:
+    """A body row in the making."""
+
+    tenant_id: int
+    pieces: list[bytes]
+    size: int
 
 
-def judge(
-    incoming: Sequence[Incoming], *, new: Mapping[str, int], known: Mapping[tuple[str, str], tuple[int, str, str]]
-) -> tuple[dict[int, Kept], list[int]]:
-    """New, repeat, or (by index) conflict. Of equal ones in one call the first is new."""
-    kept: dict[int, Kept] = {}
-    conflicts: list[int] = []
-    unseen = set(new)
-    for index, one in enumerate(incoming):
-        receipt_id, uid, digest = known[one.door, one.delivery_id[:200]]
-        if digest != one.digest:
-            conflicts.append(index)
-        elif uid in unseen:
-            unseen.discard(uid)
-            kept[index] = Kept("new", uid, receipt_id)
-        else:
-            kept[index] = Kept("repeat", uid, receipt_id)
-    return kept, conflicts
+Stored = tuple[int, str, str]
+
+
+def storing(parcels: Sequence[Parcel], *, now: datetime) -> Storing:
+    """Store all parcels in the caller's transaction; answers what became of each delivery, by parcel, in order."""
+    placed, slots = pack(parcels)
+    first = {(one.key, one.incoming.digest): one for one in reversed(placed)}
+    saved: dict[int, int] = {}
+    made = yield from insert(tuple(first.values()), slots, saved, now=now)
+    known: dict[Key, Stored] = {}
+    if len(made) < len(placed):
+        known = yield from load_known(first.values())
+    conflicts = [one for one in first.values() if one.uid not in made and known[one.key][2] != one.incoming.digest]
+    kept_apart: dict[str, Stored] = {}
+    if conflicts:
+        kept_apart = yield from keep_conflicts(conflicts, slots, saved, now=now)
+    if saved:
+        yield SaveBodies(now.date(), tuple(body_rows(slots, saved)))
+    answers = iter([judge(one, first=first, made=made, known=known, kept_apart=kept_apart) for one in placed])
+    return tuple(tuple(next(answers) for _ in parcel.incoming) for parcel in parcels)
+
+
+def pack(parcels: Sequence[Parcel]) -> tuple[list[Placed], list[Slot]]:
+    """Choose the body row of every parcel: its own if it is large, else one shared with others of its tenant."""
+    placed: list[Placed] = []
+    slots: list[Slot] = []
+    shared: dict[int, int] = {}
+    for parcel in parcels:
+        small = len(parcel.content) <= SMALL_BYTES
+        slot = shared.get(parcel.tenant_id) if small else None
+        if slot is None or slots[slot].size + len(parcel.content) > SHARED_BYTES:
+            slot = len(slots)
+            slots.append(Slot(parcel.tenant_id, [], 0))
+        if small:
+            shared[parcel.tenant_id] = slot
+        base = slots[slot].size
+        slots[slot].pieces.append(parcel.content)
+        slots[slot].size += len(parcel.content)
+        for one, offset in zip(parcel.incoming, parcel.offsets, strict=True):
+            placed.append(Placed(str(uuid.uuid4()), parcel.tenant_id, one, slot, base + offset))
+    return placed, slots
+
+
+def insert(
+    placed: Sequence[Placed], slots: Sequence[Slot], saved: dict[int, int], *, now: datetime
+) -> Generator[Step, list[Any], dict[str, int]]:
+    """Receipts and queue rows; answers the ids of the new ones by uid; ``saved`` notes which bodies they need."""
+    rows = orjson.dumps([one.row() for one in placed]).decode()
+    answer = yield Ask(RECEIPTS, {"rows": rows, "bodies": len(slots), "day": now.date()})
+    slot_of = {one.uid: one.slot for one in placed}
+    for uid, _, body_id in answer:
+        saved[body_id] = slot_of[uid]
+    return {uid: receipt_id for uid, receipt_id, _ in answer}
+
+
+def load_known(placed: Any) -> Generator[Step, list[Any], dict[Key, Stored]]:
+    """The stored receipt of each key: its id, uid and digest."""
+    rows = [{"tenant_id": one.key[0], "door": one.key[1], "delivery_id": one.key[2]} for one in placed]
+    answer = yield Ask(KNOWN, {"rows": orjson.dumps(rows).decode()})
+    return {(row[0], row[1], row[2]): (row[3], row[4], row[5]) for row in answer}
 
 
 def keep_conflicts(
-    tenant_id: int, incoming: Sequence[Incoming], conflicts: Sequence[int], *, now: datetime
-) -> dict[int, tuple[str, int]]:
+    conflicts: Sequence[Placed], slots: Sequence[Slot], saved: dict[int, int], *, now: datetime
+) -> Generator[Step, list[Any], dict[str, Stored]]:
     """A known id with other bytes: kept under an id of its own, in the inbox, processed only on a person's word."""
-    if not conflicts:
-        return {}
-    renamed = [
-        Incoming(
-            door=incoming[index].door,
-            delivery_id=f"{incoming[index].delivery_id[:120]}#{incoming[index].digest}",
-            content=incoming[index].content,
-            received_at=incoming[index].received_at,
-            server_id=incoming[index].server_id,
-            meta={**incoming[index].meta, "conflicts_with": incoming[index].delivery_id[:200]},
-        )
-        for index in conflicts
-    ]
-    made = insert_receipts(tenant_id, renamed, now=now)
-    known = load_known(tenant_id, renamed)
-    ids = list(made.values())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM ingest_receiptqueue WHERE tenant_id = %s AND receipt_id = ANY(%s)", [tenant_id, ids]
-        )
-        cursor.execute(
-            "UPDATE ingest_receipt SET state = 'inbox', reason = 'conflict', error = %s, processed_at = %s "
-            "WHERE tenant_id = %s AND id = ANY(%s)",
-            [CONFLICT, now, tenant_id, ids],
-        )
-    InboxItem.objects.of(tenant_id).bulk_create(
-        [InboxItem(receipt_id=receipt_id, reason="conflict", detail=CONFLICT, opened_at=now) for receipt_id in ids],
-        ignore_conflicts=True,
+    renamed = [renamed_conflict(one) for one in conflicts]
+    made = yield from insert(renamed, slots, saved, now=now)
+    if made:
+        yield Ask(TO_INBOX, {"ids": sorted(made.values()), "words": CONFLICT, "now": now})
+    known = yield from load_known(renamed)
+    return {one.uid: known[one.key] for one in renamed}
+
+
+def renamed_conflict(one: Placed) -> Placed:
+    """The same bytes under an id that their digest makes their own; the same conflict again is the same receipt."""
+    given = one.incoming
+    return Placed(
+        uid=one.uid,
+        tenant_id=one.tenant_id,
+        slot=one.slot,
+        offset=one.offset,
+        incoming=Incoming(
+            door=given.door,
+            delivery_id=f"{given.delivery_id[:120]}#{given.digest}",
+            content=given.content,
+            received_at=given.received_at,
+            server_id=given.server_id,
+            meta={**given.meta, "conflicts_with": one.key[2]},
+        ),
     )
-    found = {one.delivery_id: known[one.door, one.delivery_id] for one in renamed}
-    return {
-        index: (found[one.delivery_id][1], found[one.delivery_id][0])
-        for index, one in zip(conflicts, renamed, strict=True)
-    }
 
 
-CONFLICT = "A delivery with this id came before, with other contents. Both are kept; the first was processed."
+def body_rows(slots: Sequence[Slot], saved: Mapping[int, int]) -> Iterator[tuple[int, int, bytes]]:
+    for body_id, slot in saved.items():
+        pieces = slots[slot].pieces
+        yield body_id, slots[slot].tenant_id, pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def judge(
+    one: Placed,
+    *,
+    first: Mapping[tuple[Key, str], Placed],
+    made: Mapping[str, int],
+    known: Mapping[Key, Stored],
+    kept_apart: Mapping[str, Stored],
+) -> Kept:
+    """New, repeat or conflict. Of equal ones in one call the first is new."""
+    chosen = first[one.key, one.incoming.digest]
+    if chosen.uid in made:
+        return Kept("new" if chosen is one else "repeat", chosen.uid, made[chosen.uid])
+    if chosen.uid in kept_apart:
+        receipt_id, uid, _ = kept_apart[chosen.uid]
+        return Kept("conflict", uid, receipt_id)
+    receipt_id, uid, _ = known[one.key]
+    return Kept("repeat", uid, receipt_id)
