@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import zstandard
 
-from integrations.logs.bytes_to_text import clean, decode, without_byte_order_mark
+from integrations.logs.bytes_to_text import clean, decode
+from integrations.logs.delivery import BadEnvelope
+from integrations.logs.opening import open_delivery
 from msp.backups.models import JobRun
 from msp.backups.queries import RunDetail
 from msp.estate.queries import Reach, clients_within
 from msp.ingest.models import Body, InboxItem, Receipt
+from msp.ingest.normalising import open_receipt
 
 #: Lines shown at once; more are a page away, so that a log of 25 MB does not stop the browser.
 WINDOW = 2000
@@ -70,10 +74,9 @@ class Line:
 
 def read_delivered(reach: Reach, run: RunDetail) -> Delivered | None:
     """The log a run was read from, as far as it may be seen; None when it is no longer kept."""
-    raw = read_body(reach, run.receipt_id)
-    if raw is None:
+    lines = read_lines(reach, run.receipt_id)
+    if lines is None:
         return None
-    lines = split_lines(raw)
     if may_see_whole(reach, run.receipt_id):
         return Delivered(lines, whole=True)
     if run.first_line is None or run.last_line is None:
@@ -81,8 +84,8 @@ def read_delivered(reach: Reach, run: RunDetail) -> Delivered | None:
     return Delivered(lines[run.first_line - 1 : run.last_line], whole=False)
 
 
-def read_body(reach: Reach, receipt_id: int) -> bytes | None:
-    """The bytes of a delivery, decompressed; the caller decides who may see them."""
+def read_lines(reach: Reach, receipt_id: int) -> tuple[Line, ...] | None:
+    """All lines of a delivery; the caller decides who may see them. None when it is no longer kept."""
     receipt = Receipt.objects.of(reach.tenant_id).filter(pk=receipt_id).first()
     if receipt is None:
         return None
@@ -91,14 +94,21 @@ def read_body(reach: Reach, receipt_id: int) -> bytes | None:
         return None
     content = bytes(body.content)
     raw = zstandard.decompress(content, max_output_size=body.size) if body.codec == "zstd" else content
-    return raw[receipt.body_offset : receipt.body_offset + receipt.body_length]
+    return split_lines(*lay_open(raw[receipt.body_offset : receipt.body_offset + receipt.body_length], receipt.meta))
 
 
-def split_lines(raw: bytes) -> tuple[Line, ...]:
-    """Lines as the parsers number them, from 1."""
-    texts = decode(without_byte_order_mark(raw)).split("\n")
-    if texts and not texts[-1]:
-        texts.pop()
+def lay_open(raw: bytes, meta: dict[str, Any]) -> tuple[bytes, ...]:
+    """The log inside its wrapping, as a parser saw it: standard output, then standard error; else the bytes as sent."""
+    try:
+        delivery = open_delivery(open_receipt(raw, meta))
+    except BadEnvelope:
+        return (raw,)
+    return (delivery.stdout, delivery.stderr)
+
+
+def split_lines(*streams: bytes) -> tuple[Line, ...]:
+    """Lines as the parsers number them, from 1; those of a second stream are numbered on."""
+    texts = [text for stream in streams for text in decode(stream).removesuffix("\n").split("\n") if stream]
     return tuple(Line(number, clean(text.rstrip("\r"), LONGEST_LINE)) for number, text in enumerate(texts, start=1))
 
 

@@ -117,3 +117,20 @@ def test_an_unassigned_part_may_be_anybodys(stage: Stage) -> None:
         receipt_id=receipt.pk, place=0, reason="unassigned", opened_at=scene.now()
     )
     assert "alpha 1" not in browser.get(run_address(run)).content.decode()
+
+
+def test_an_envelope_is_laid_open(stage: Stage) -> None:
+    envelope = '{"stdout": "first\\nsecond\\n", "stderr": "Fatal: third\\n", "exit_code": 1}'
+    receipt = scene.make_receipt(stage.world.tenant, envelope, meta={"envelope": True})
+    at = scene.now() - timedelta(hours=9)
+    run = scene.make_run(stage.world.job, at=at, receipt_id=receipt.pk, errors=[{"message": "Fatal: third"}])
+    browser = browser_of(stage.world.technician)
+    assert browser.get(f"{run_address(run)}log.txt").content.decode() == "first\nsecond\nFatal: third\n"
+    page = browser.get(run_address(run)).content.decode()
+    assert re.findall(r'<li id="L(\d+)" class="telling">', page) == ["3"]
+
+
+def test_a_broken_envelope_is_shown_as_sent(stage: Stage) -> None:
+    receipt = scene.make_receipt(stage.world.tenant, '{"stdout": ', meta={"envelope": True})
+    run = scene.make_run(stage.world.job, at=scene.now() - timedelta(hours=9), receipt_id=receipt.pk)
+    assert browser_of(stage.world.technician).get(f"{run_address(run)}log.txt").content == b'{"stdout": \n'

@@ -10,11 +10,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from alerts.wording import count_words
-from msp.backups.queries import find_job, search_jobs
+from msp.backups.queries import jobs_within, search_jobs
 from msp.dashboard import settling
 from msp.dashboard.paging import asked_page
 from msp.dashboard.queries import InboxRow, find_inbox_item, list_inbox
-from msp.dashboard.receipts import read_body, show_around, split_lines
+from msp.dashboard.receipts import read_lines, show_around
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
 from msp.dashboard.views.incidents import safe_back, ticked
 from msp.estate.queries import clients_within, list_clients
@@ -50,11 +50,12 @@ def list_all(request: StaffRequest) -> HttpResponse:
 def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One item: the reason, its line in context, and the jobs it may belong to."""
     item = _find(request, uid)
-    raw = read_body(request.scope.reach, item.receipt_id)
-    text = request.GET.get("job", item.host or item.source_job)[:100]
+    lines = read_lines(request.scope.reach, item.receipt_id)
+    text = request.GET.get("job", item.server or item.source_job or item.host)[:100]
     context = {
         "item": item,
-        "log": None if raw is None else show_around(split_lines(raw), item.line),
+        "assignable": settling.is_assignable(item),
+        "log": None if lines is None else show_around(lines, item.line),
         "job_text": text,
         "jobs": search_jobs(request.scope.reach, text, limit=20),
         "clients": list_clients(request.scope.reach),
@@ -67,15 +68,14 @@ def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Assign it to a job, or to a new job of a client; remembered for the next log of the same source."""
     item, scope = _find(request, uid), request.scope
     if request.POST.get("job"):
-        job = found(find_job(scope.reach, _uid(request.POST["job"], "job")), "job")
-        settling.assign_to_job(scope, [item], job.id, now=request.now)
-        messages.success(request, f"Assigned to {job.name} of {job.client}, now and for the next time.")
+        job = found(jobs_within(scope.reach).filter(uid=_uid(request.POST["job"], "job")).first(), "job")
+        settling.assign_to_job(scope, item, job, now=request.now)
+        messages.success(request, f"Assigned to {job.name}, now and for the next time; the log is read again.")
         return redirect("inbox")
-    client = found(
-        clients_within(scope.reach).filter(uid=_uid(request.POST.get("client", ""), "client")).first(), "client"
-    )
-    settling.assign_to_new_job(scope, [item], client, name=request.POST.get("name", ""), now=request.now)
-    messages.success(request, f"A job was made for {client.name}; the log is read again.")
+    wanted = _uid(request.POST.get("client", ""), "client")
+    client = found(clients_within(scope.reach).filter(uid=wanted).first(), "client")
+    made = settling.assign_to_new_job(scope, item, client, name=request.POST.get("name", ""), now=request.now)
+    messages.success(request, f"The job {made.name} was made for {client.name}; the log is read again.")
     return redirect("inbox")
 
 
@@ -86,8 +86,8 @@ def settle(request: StaffRequest) -> HttpResponse:
     if not items:
         raise Refused("Select at least one open item.")
     if request.POST.get("do") == "replay":
-        settling.replay(request.scope, items, now=request.now)
-        messages.success(request, f"{count_words(len(items), 'log')} read again.")
+        settling.read_again(request.scope, items, now=request.now)
+        messages.success(request, f"{count_words(len(items), 'log')} will be read again now.")
     else:
         settling.dismiss(request.scope, items, reason=request.POST.get("note", ""), now=request.now)
         messages.success(request, f"{count_words(len(items), 'item')} dismissed.")
