@@ -46,6 +46,7 @@ class Errand:
     updates: tuple[Update, ...]
     incident_ids: tuple[int, ...]
     last_seq: int
+    allow_private: bool
 
     def call(self, *, action: str, now: datetime) -> Call:
         """The idempotency key names the ticket, the action and how far it tells: a repeat has the same."""
@@ -53,7 +54,7 @@ class Errand:
             now=now,
             deadline_seconds=lanes.CALL_DEADLINE.total_seconds(),
             idempotency_key=f"{self.ticket.reference}.{action}.{self.last_seq}",
-            allow_private=settings.BACKLEDGER.allow_private_destinations,
+            allow_private=self.allow_private,
         )
 
     @property
@@ -61,10 +62,13 @@ class Errand:
         return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=self.ticket.thread)
 
 
-def deliver_ticket(claim: Claim, *, now: datetime) -> None:
-    """Deliver one claimed lane and settle it; never raises for what the other system does."""
+def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = None) -> None:
+    """Deliver one claimed lane and settle it; never raises for what the other system does.
+
+    ``allow_private`` None leaves it to the settings; the demonstration says True for a desk of its own on this machine.
+    """
     try:
-        errand = read_errand(claim)
+        errand = read_errand(claim, allow_private=allow_private)
     except BadConfig as error:
         lanes.settle_stuck(claim, now=now, reason=f"The destination's settings cannot work: {error}.")
         return
@@ -88,7 +92,7 @@ def deliver_ticket(claim: Claim, *, now: datetime) -> None:
         settle_unknown(errand, action=action, reason=failure.reason, now=now)
 
 
-def read_errand(claim: Claim) -> Errand:
+def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
     """Raises BadConfig when the destination's settings cannot be used."""
     ticket = Ticket.objects.of(claim.tenant_id).select_related("destination", "client").get(pk=claim.object_id)
     rows = list(TicketUpdate.objects.of(claim.tenant_id).filter(ticket=ticket, seq__gt=ticket.told_seq).order_by("seq"))
@@ -104,6 +108,7 @@ def read_errand(claim: Claim) -> Errand:
         updates=tuple(Update(row.kind, row.text, row.at, cards.get(row.incident_id or 0)) for row in rows),
         incident_ids=incident_ids,
         last_seq=rows[-1].seq if rows else ticket.told_seq,
+        allow_private=settings.BACKLEDGER.allow_private_destinations if allow_private is None else allow_private,
     )
 
 

@@ -1,7 +1,7 @@
 """Counts what must not be: jobs without a clock, open incidents nobody was told of, runs without a partition, orphans.
 
-``manage.py census`` shows the numbers of all tenants to whoever runs the service, API and dashboard those within somebody's
-reach. All but the waiting receipts must be zero; a receipt that waits for long is an alarm of its own.
+``manage.py census`` shows the numbers of all tenants to whoever runs the service, API and dashboard those within reach
+of whoever asks. All but the waiting receipts must be zero; a receipt that waits for long is an alarm of its own.
 """
 
 from __future__ import annotations

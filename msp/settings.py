@@ -66,7 +66,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "msp.dashboard.context.page",
             ],
-            "libraries": {"backledger": "msp.dashboard.formatting"},
+            "libraries": {"backledger": "msp.dashboard.formatting", "money": "msp.dashboard.money_format"},
         },
     }
 ]

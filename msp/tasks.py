@@ -7,12 +7,15 @@ nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from celery import shared_task
 from django.db import close_old_connections
+from kombu.exceptions import OperationalError
 
 from alerts.delivering import deliver_ticket
 from alerts.sweeping import sweep as sweep_due
@@ -44,7 +47,7 @@ def process_receipts() -> int:
     if done:
         wake_delivery()
     if is_time_up():
-        process_receipts.apply_async(ignore_result=True)
+        wake_processing()
     return done
 
 
@@ -76,8 +79,16 @@ def ensure_partitions() -> int:
 
 
 def wake_delivery() -> None:
-    """Say "look now" to the delivery worker; if Redis is away, the beat does it later."""
-    try:
-        deliver.apply_async(ignore_result=True, retry=False)
-    except deliver.app.connection_for_write().recoverable_connection_errors:
-        return
+    """Say "look now" to the delivery worker."""
+    wake(deliver)
+
+
+def wake_processing() -> None:
+    """Say "look now" to the worker of the line; called by the ingest door after a commit."""
+    wake(process_receipts)
+
+
+def wake(task: Any) -> None:
+    """Send a task; if Redis is away, the scheduler's next beat does the same."""
+    with contextlib.suppress(OperationalError):
+        task.apply_async(ignore_result=True, retry=False)

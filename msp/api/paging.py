@@ -95,7 +95,7 @@ def make_cursor(row: Any, order: Order) -> str:
 def read_cursor(cursor: str, order: Order) -> list[Any]:
     """The values in a cursor of ours. Raises BadQuery for any other text."""
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        values = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         return [READERS[kind](value) for kind, value in zip(order.kinds, values, strict=True)]
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise BadQuery({"cursor": ["This is not a cursor of this list; begin without one."]}) from error

@@ -6,6 +6,7 @@ A misspelled filter would otherwise answer with everything, a misspelled field w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from json import JSONDecodeError
 from typing import Any, TypeVar
 
 from rest_framework import serializers
@@ -27,7 +28,16 @@ class BoundedJSONParser(JSONParser):
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError as error:
-            raise ParseError("JSON is nested too deeply.") from error
+            raise ParseError("The body is JSON that is nested too deeply.") from error
+        except ParseError as error:
+            raise ParseError(where_json_ends(error.__context__)) from error
+
+
+def where_json_ends(cause: BaseException | None) -> str:
+    """A sentence about why a body is no JSON."""
+    if isinstance(cause, JSONDecodeError):
+        return f"The body is not JSON: {cause.msg} in line {cause.lineno}, column {cause.colno}."
+    return "The body is not JSON in UTF-8 whose numbers are finite and of a reasonable length."
 
 
 class StrictSerializer(serializers.Serializer[Any]):

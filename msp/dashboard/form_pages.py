@@ -74,9 +74,7 @@ def show(request: StaffRequest, page: FormPage, fields: Sequence[Field], *, prob
     return render(request, page.template, context, status=422 if request.method == "POST" else 200)
 
 
-def show_refused(
-    request: StaffRequest, page: FormPage, fields: Sequence[Field], refusal: Exception
-) -> HttpResponse:
+def show_refused(request: StaffRequest, page: FormPage, fields: Sequence[Field], refusal: Exception) -> HttpResponse:
     """The form again with what was typed and the sentence where it belongs."""
     bad = as_bad_field(refusal)
     at_field = bad.field in {each.name for each in fields}

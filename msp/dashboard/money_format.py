@@ -51,7 +51,9 @@ def money(amount: Decimal | None, currency: str) -> SafeString:
     """ "1,234.50 EUR" with the currency's decimals; every digit where the amount is finer than these."""
     if amount is None:
         return SafeString('<span class="absent">–</span>')
-    return format_html('<span class="money">{} <span class="cur">{}</span></span>', amount_text(amount, currency), currency)
+    return format_html(
+        '<span class="money">{} <span class="cur">{}</span></span>', amount_text(amount, currency), currency
+    )
 
 
 @register.simple_tag

@@ -34,9 +34,7 @@ MONEY = Right(lambda scope: scope.may_see_money and scope.whole_tenant, "Your ro
 #: Settings as read by anyone of the tenant itself.
 SETTINGS = Right(lambda scope: scope.whole_tenant, NOT_HERE, status=404)
 #: Operation: rules, silences, servers, clients, jobs.
-OPERATE = Right(
-    lambda scope: scope.whole_tenant and scope.may_write, "Your role may look at this but not change it."
-)
+OPERATE = Right(lambda scope: scope.whole_tenant and scope.may_write, "Your role may look at this but not change it.")
 #: Where tickets go, who may come in, and what was changed by whom.
 OWN = Right(lambda scope: scope.may_configure, "Only an owner may see and change this.")
 

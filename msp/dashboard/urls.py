@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
+from msp.dashboard import money_urls, settings_urls
 from msp.dashboard.views import clients, entry, inbox, incidents, jobs, overview, runs, search, tickets
 
 urlpatterns: list[URLPattern] = [
@@ -34,4 +35,6 @@ urlpatterns: list[URLPattern] = [
     path("inbox/<uuid:uid>/", inbox.show_item, name="inbox-item"),
     path("inbox/<uuid:uid>/assign/", inbox.assign, name="inbox-assign"),
     path("search/", search.show_search, name="search"),
+    *money_urls.urlpatterns,
+    *settings_urls.urlpatterns,
 ]

@@ -9,9 +9,11 @@ two.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -78,7 +80,7 @@ class Known:
 
     jobs: dict[Key, Found]
     servers: Mapping[int, BackupServer]
-    only_jobs: Mapping[int, Found] = field(default_factory=dict)
+    nameless: Mapping[int, tuple[Found, ...]] = field(default_factory=dict)
     made_on: frozenset[int] = frozenset()
 
 
@@ -137,7 +139,8 @@ def stand_in(one: Wanted, known: Known) -> Found | None:
     """A run that is no backup and names no known job belongs to the only job of its server."""
     if one.log.operation in BACKUP_OPERATIONS or one.key[1]:
         return None
-    return known.only_jobs.get(one.key[0] or 0)
+    jobs = known.nameless.get(one.key[0] or 0, ())
+    return jobs[0] if len(jobs) == 1 else None
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def load_known(tenant_id: int, wanted: Sequence[Wanted]) -> Known:
     }
     jobs = load_jobs(tenant_id, {one.key for one in wanted})
     others = {one.key[0] for one in wanted if one.log.operation not in BACKUP_OPERATIONS and one.key not in jobs}
-    return Known(jobs, servers, load_only_jobs(tenant_id, {server for server in others if server is not None}))
+    return Known(jobs, servers, load_few_jobs(tenant_id, {server for server in others if server is not None}))
 
 
 def load_jobs(tenant_id: int, keys: Iterable[Key]) -> dict[Key, Found]:
@@ -172,19 +175,22 @@ def sorted_keys(keys: Iterable[Key]) -> list[Key]:
     return sorted(set(keys), key=lambda key: (key[0] or 0, key[1], key[2]))
 
 
-def load_only_jobs(tenant_id: int, server_ids: set[int]) -> dict[int, Found]:
-    """The job of each server that has exactly one that is not retired; no query for no server."""
+def load_few_jobs(tenant_id: int, server_ids: set[int]) -> dict[int, tuple[Found, ...]]:
+    """One or two jobs of each server that are not retired: enough to tell "the only one" from "one of several"."""
     if not server_ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT job.server_id, min(job.id), min(job.selection_id), min(selection.client_id) "
-            "FROM backups_backupjob job JOIN estate_selection selection ON selection.id = job.selection_id "
-            "WHERE job.tenant_id = %s AND job.server_id = ANY(%s) AND job.state <> 'retired' "
-            "GROUP BY job.server_id HAVING count(*) = 1",
-            [tenant_id, sorted(server_ids)],
+            "SELECT server.id, job.id, job.selection_id, job.client_id FROM unnest(%s::bigint[]) AS server(id) "
+            "CROSS JOIN LATERAL (SELECT job.id, job.selection_id, selection.client_id FROM backups_backupjob job "
+            "JOIN estate_selection selection ON selection.id = job.selection_id WHERE job.tenant_id = %s "
+            "AND job.server_id = server.id AND job.state <> 'retired' ORDER BY job.id LIMIT 2) AS job",
+            [sorted(server_ids), tenant_id],
         )
-        return {row[0]: Found(*row[1:]) for row in cursor.fetchall()}
+        few: dict[int, tuple[Found, ...]] = {}
+        for server_id, *values in cursor.fetchall():
+            few[server_id] = (*few.get(server_id, ()), Found(*values))
+        return few
 
 
 # --- making jobs -------------------------------------------------------------------------------------------------
@@ -231,7 +237,7 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     first = {one.key: one for one in reversed(missing) if one.key not in made_meanwhile}
     if first:
         today = now.astimezone(ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)).date()
-        rows = [new_job(one, known.servers, since=today) for one in first.values()]
+        rows = tell_apart([new_job(one, known.servers, since=today) for one in first.values()])
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})
         known.jobs.update(load_jobs(tenant_id, first))
@@ -239,7 +245,7 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     return known
 
 
-def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, since: date) -> dict[str, object]:
+def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, since: date) -> dict[str, Any]:
     """The names of a job and its selection: what the sender calls it, else its host and product; never two alike."""
     server = servers[one.key[0] or 0]
     name = " / ".join(part for part in (one.key[1], one.key[2]) if part)
@@ -250,10 +256,27 @@ def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, since: date) ->
         "source_job": one.key[1],
         "item": one.key[2],
         "name": name[:300],
-        "selection": f"{server.name}: {name}"[:200],
+        "selection": shortened(f"{server.name}: {name}", 200),
         "product": one.log.product[:60],
-        "since": since,
+        "since": began.astimezone(zone).date(),
     }
+
+
+def shortened(name: str, limit: int) -> str:
+    """The name, or its beginning with a mark of the whole: two long names that begin alike stay two."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 10]} #{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def tell_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose selections would bear the same name ("a / b" with "c", "a" with "b / c") get a mark of their key."""
+    seen: set[tuple[Any, Any]] = set()
+    for row in rows:
+        if (row["client_id"], row["selection"]) in seen:
+            row["selection"] = shortened(f"{row['selection']} ({row['source_job']}|{row['item']})" + " " * 200, 200)
+        seen.add((row["client_id"], row["selection"]))
+    return rows
 
 
 # --- what waits for a person -------------------------------------------------------------------------------------
@@ -283,6 +306,8 @@ def note_of_run(one: Wanted, known: Known) -> InboxNote:
     what = f'the job "{named}"' if named else f"a {one.log.operation} by {one.log.product}"
     if server is not None and server.new_jobs == "refuse":
         reason, detail = "refused", f"{server.name} takes no new jobs, and {what} is not known."
+    elif len(known.nameless.get(one.key[0] or 0, ())) > 1 and not one.key[1]:
+        reason, detail = "ambiguous", f"It names no job, and {what} may belong to any of several on its server."
     elif server is None:
         reason, detail = "unassigned", f"It came without a server's key, and {what} is not known."
     else:

@@ -61,7 +61,7 @@ def open_receipt(content: bytes, meta: dict[str, Any]) -> Delivery:
     """The delivery in a receipt's bytes. Raises BadEnvelope."""
     if meta.get("envelope"):
         try:
-            return from_envelope(orjson.loads(content))
+            return filled_in(from_envelope(orjson.loads(content)), meta)
         except orjson.JSONDecodeError as error:
             raise BadEnvelope("envelope", f"is not JSON: {error}.") from error
     return from_raw(
@@ -73,4 +73,20 @@ def open_receipt(content: bytes, meta: dict[str, Any]) -> Delivery:
         job=str(meta.get("job", "")),
         command=str(meta.get("command", "")),
         exit_code=meta.get("exit_code"),
+    )
+
+
+def filled_in(delivery: Delivery, meta: dict[str, Any]) -> Delivery:
+    """An envelope, and for what it leaves out what was said beside it."""
+    beside = from_raw(b"", timezone=str(meta.get("timezone", "")), exit_code=meta.get("exit_code"))
+    told_zone = delivery.timezone is not None or delivery.problems
+    return replace(
+        delivery,
+        format=delivery.format or str(meta.get("format", "")),
+        host=delivery.host or str(meta.get("host", "")),
+        job=delivery.job or str(meta.get("job", "")),
+        command=delivery.command or str(meta.get("command", "")),
+        exit_code=beside.exit_code if delivery.exit_code is None else delivery.exit_code,
+        timezone=delivery.timezone if told_zone else beside.timezone,
+        problems=delivery.problems if told_zone else beside.problems,
     )

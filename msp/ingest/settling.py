@@ -10,6 +10,7 @@ from datetime import datetime
 import orjson
 from django.db import connection
 
+from integrations.logs.bytes_to_text import clean
 from msp.ingest.assigning import Assigned, InboxNote
 from msp.ingest.normalising import NormalisedReceipt
 
@@ -40,7 +41,7 @@ def settle(tenant_id: int, normalised: Sequence[NormalisedReceipt], assigned: As
 
 def settle_failed(tenant_id: int, receipt_id: int, *, error: Exception | str, now: datetime) -> None:
     """A receipt that fails by itself: kept, shown with its error, replayed once the cause is mended."""
-    words = error if isinstance(error, str) else f"{type(error).__name__}: {error}"[:500]
+    words = clean(error if isinstance(error, str) else f"{type(error).__name__}: {error}", 500)
     note = InboxNote(receipt_id=receipt_id, place=-1, reason="failed", detail=f"Processing failed: {words}")
     row = {"id": receipt_id, "state": "inbox", "format": "", "reason": "failed", "error": note.detail,
            "error_line": None, "runs": 0}  # fmt: skip
@@ -85,6 +86,12 @@ def write_notes(tenant_id: int, notes: Sequence[InboxNote], receipt_ids: Sequenc
             "state = 'open', settled_at = NULL, settled_by = '' "
             "WHERE ingest_inboxitem.state <> 'dismissed'",
             [tenant_id, now, orjson.dumps(rows).decode()],
+        )
+        cursor.execute(
+            "UPDATE ingest_receipt receipt SET state = CASE WHEN runs > 0 THEN 'done' ELSE 'dismissed' END WHERE tenant_id = %s AND id = ANY(%s) "
+            "AND state = 'inbox' AND NOT EXISTS (SELECT 1 FROM ingest_inboxitem item WHERE item.state = 'open' "
+            "AND item.tenant_id = receipt.tenant_id AND item.receipt_id = receipt.id)",
+            [tenant_id, sorted({note.receipt_id for note in notes})],
         )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 import zstandard
@@ -40,6 +41,24 @@ class TakenReceipt:
     content: bytes
 
 
+class Row(NamedTuple):
+    """A receipt as ``READ`` answers it."""
+
+    id: int
+    uid: UUID
+    door: str
+    delivery_id: str
+    server_id: int | None
+    server_timezone: str
+    meta: Any
+    received_at: datetime
+    processed: bool
+    body_id: int
+    body_day: date
+    body_offset: int
+    body_length: int
+
+
 @dataclass(frozen=True)
 class Batch:
     """Receipts of one tenant. ``replayed_ids`` are those that were processed before: their runs are replaced."""
@@ -61,10 +80,26 @@ class Picked:
     hopeless: tuple[int, ...]
 
 
+class LostBody(Exception):
+    """The bytes of a receipt are no longer kept, so it cannot be read again."""
+
+
+# Steps from tenant to tenant along the index: however many receipts wait, this reads one row a tenant.
+TENANTS = """
+WITH RECURSIVE waiting AS (
+    (SELECT tenant_id FROM ingest_receiptqueue ORDER BY tenant_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT queue.tenant_id FROM ingest_receiptqueue queue WHERE queue.tenant_id > waiting.tenant_id
+            ORDER BY queue.tenant_id LIMIT 1)
+    FROM waiting WHERE waiting.tenant_id IS NOT NULL
+)
+SELECT tenant_id FROM waiting WHERE tenant_id IS NOT NULL ORDER BY random()
+"""
+
 CHOOSE = """
-SELECT tenant_id, receipt_id, attempts FROM ingest_receiptqueue WHERE tenant_id = (
-    SELECT tenant_id FROM (SELECT DISTINCT tenant_id FROM ingest_receiptqueue) AS waiting ORDER BY random() LIMIT 1)
-ORDER BY received_at, receipt_id LIMIT %s FOR UPDATE SKIP LOCKED
+SELECT queue.attempts, queue.receipt_id, coalesce(receipt.body_length, 0)
+FROM ingest_receiptqueue queue LEFT JOIN ingest_receipt receipt ON receipt.id = queue.receipt_id
+WHERE queue.tenant_id = %s ORDER BY queue.received_at, queue.receipt_id LIMIT %s FOR UPDATE OF queue SKIP LOCKED
 """
 
 LOCK = """
@@ -84,24 +119,42 @@ WHERE receipt.tenant_id = %s AND receipt.id = ANY(%s) ORDER BY receipt.received_
 def pick(limit: int) -> Picked | None:
     """Choose up to ``limit`` receipts of one tenant (chance decides whose, so that none starves the others)."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CHOOSE, [limit])
-        rows = cursor.fetchall()
-        if not rows:
-            return None
-        picked = sort_out([(attempts, receipt_id) for _, receipt_id, attempts in rows], tenant_id=rows[0][0])
-        cursor.execute(
-            "UPDATE ingest_receiptqueue SET attempts = attempts + 1 WHERE receipt_id = ANY(%s)",
-            [list(picked.receipt_ids)],
-        )
-    return picked
+        cursor.execute(TENANTS)
+        for tenant_id in [row[0] for row in cursor.fetchall()]:
+            cursor.execute(CHOOSE, [tenant_id, limit])
+            picked = sort_out(cursor.fetchall(), tenant_id=tenant_id)
+            if picked.receipt_ids or picked.hopeless:
+                cursor.execute(
+                    "UPDATE ingest_receiptqueue SET attempts = attempts + 1 WHERE receipt_id = ANY(%s)",
+                    [list(picked.receipt_ids)],
+                )
+                return picked
+    return None
 
 
-def sort_out(attempts: Sequence[tuple[int, int]], *, tenant_id: int) -> Picked:
-    """Of (attempts, receipt id): the sound ones together, else the least tried suspect alone; and the hopeless."""
-    hopeless = tuple(receipt_id for tried, receipt_id in attempts if tried >= MOST_ATTEMPTS)
-    sound = tuple(receipt_id for tried, receipt_id in attempts if tried < SUSPECT_AFTER)
-    suspects = sorted((tried, receipt_id) for tried, receipt_id in attempts if SUSPECT_AFTER <= tried < MOST_ATTEMPTS)
-    return Picked(tenant_id, sound or tuple(receipt_id for _, receipt_id in suspects[:1]), hopeless)
+def sort_out(waiting: Sequence[tuple[int, int, int]], *, tenant_id: int) -> Picked:
+    """Of (attempts, receipt id, bytes), oldest first: what to try now, and the hopeless.
+
+    The oldest decides: if it is a suspect it is tried alone, else all sound ones are that fit. So nobody overtakes for
+    ever, and of many that were in hand with a poisonous one the others soon get through.
+    """
+    hopeless = tuple(receipt_id for tried, receipt_id, _ in waiting if tried >= MOST_ATTEMPTS)
+    rest = [one for one in waiting if one[0] < MOST_ATTEMPTS]
+    if rest and rest[0][0] >= SUSPECT_AFTER:
+        return Picked(tenant_id, (rest[0][1],), hopeless)
+    return Picked(tenant_id, within_bytes([one for one in rest if one[0] < SUSPECT_AFTER]), hopeless)
+
+
+def within_bytes(sound: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
+    """The ids of the oldest that fit together; always at least one."""
+    fitting: list[int] = []
+    total = 0
+    for _, receipt_id, size in sound:
+        total += size
+        if fitting and total > MOST_BYTES:
+            break
+        fitting.append(receipt_id)
+    return tuple(fitting)
 
 
 def take_batch(tenant_id: int, receipt_ids: Collection[int]) -> Batch | None:
@@ -112,25 +165,32 @@ def take_batch(tenant_id: int, receipt_ids: Collection[int]) -> Batch | None:
         if not locked:
             return None
         cursor.execute(READ, [tenant_id, locked])
-        rows = within_bytes(cursor.fetchall())
-        bodies = read_bodies(tenant_id, {(row[9], row[10]) for row in rows})
-    return Batch(tenant_id, tuple(take(row, bodies=bodies) for row in rows))
+        rows = [Row(*row) for row in cursor.fetchall()]
+    contents = read_contents(tenant_id, rows)
+    return Batch(tenant_id, tuple(take(row, content=contents[row.id]) for row in rows))
 
 
-def within_bytes(rows: Sequence[Any]) -> list[Any]:
-    """The oldest rows that fit; always at least one. The others stay queued (their lock ends with the transaction)."""
-    fitting: list[Any] = []
-    total = 0
+def read_contents(tenant_id: int, rows: Sequence[Row]) -> dict[int, bytes]:
+    """The bytes of each receipt by its id. Raises LostBody.
+
+    Bodies that many share are decompressed one at a time and only cut from, so that memory holds what is wanted.
+    """
+    packed = read_bodies(tenant_id, {(row.body_id, row.body_day) for row in rows})
+    sharing: dict[int, list[Row]] = {}
     for row in rows:
-        total += row[12]
-        if fitting and total > MOST_BYTES:
-            break
-        fitting.append(row)
-    return fitting
+        sharing.setdefault(row.body_id, []).append(row)
+    contents: dict[int, bytes] = {}
+    for body_id, sharers in sharing.items():
+        if body_id not in packed:
+            raise LostBody("its bytes are no longer kept.")
+        raw = unpack(*packed.pop(body_id))
+        for row in sharers:
+            contents[row.id] = raw[row.body_offset : row.body_offset + row.body_length]
+    return contents
 
 
-def read_bodies(tenant_id: int, keys: Collection[tuple[int, Any]]) -> dict[int, bytes]:
-    """Decompressed bodies by id. Days prune the partitions."""
+def read_bodies(tenant_id: int, keys: Collection[tuple[int, date]]) -> dict[int, tuple[int, bytes]]:
+    """By id, the raw size of each body and its compressed bytes. Days prune the partitions."""
     if not keys:
         return {}
     with connection.cursor() as cursor:
@@ -138,23 +198,23 @@ def read_bodies(tenant_id: int, keys: Collection[tuple[int, Any]]) -> dict[int, 
             "SELECT id, size, content FROM ingest_body WHERE tenant_id = %s AND id = ANY(%s) AND day = ANY(%s)",
             [tenant_id, sorted({key[0] for key in keys}), sorted({key[1] for key in keys})],
         )
-        return {
-            body_id: zstandard.ZstdDecompressor().decompress(bytes(content), max_output_size=size)
-            for body_id, size, content in cursor.fetchall()
-        }
+        return {body_id: (size, bytes(content)) for body_id, size, content in cursor.fetchall()}
 
 
-def take(row: Any, *, bodies: dict[int, bytes]) -> TakenReceipt:
-    meta = orjson.loads(row[6]) if isinstance(row[6], str) else row[6]
+def unpack(size: int, content: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
+
+
+def take(row: Row, *, content: bytes) -> TakenReceipt:
     return TakenReceipt(
-        id=row[0],
-        uid=str(row[1]),
-        door=row[2],
-        delivery_id=row[3],
-        server_id=row[4],
-        server_timezone=row[5],
-        meta=meta,
-        received_at=row[7],
-        replayed=row[8],
-        content=bodies[row[9]][row[11] : row[11] + row[12]],
+        id=row.id,
+        uid=str(row.uid),
+        door=row.door,
+        delivery_id=row.delivery_id,
+        server_id=row.server_id,
+        server_timezone=row.server_timezone,
+        meta=orjson.loads(row.meta) if isinstance(row.meta, str) else row.meta,
+        received_at=row.received_at,
+        replayed=row.processed,
+        content=content,
     )

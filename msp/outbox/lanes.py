@@ -74,6 +74,7 @@ UPDATE outbox_lane AS lane SET
 FROM (
     SELECT id FROM outbox_lane
     WHERE kind = %(kind)s AND next_attempt_at <= %(now)s AND NOT stuck AND wanted > confirmed
+      AND (%(tenant)s::bigint IS NULL OR tenant_id = %(tenant)s)
     ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE lane.id = due.id
@@ -81,13 +82,14 @@ RETURNING lane.tenant_id, lane.id, lane.kind, lane.object_id, lane.wanted, lane.
 """
 
 
-def claim(kind: str, *, now: datetime, limit: int) -> tuple[Claim, ...]:
-    """Take up to ``limit`` due lanes of every tenant, in a transaction that must be committed before calling.
+def claim(kind: str, *, now: datetime, limit: int, tenant_id: int | None = None) -> tuple[Claim, ...]:
+    """Take up to ``limit`` due lanes of every tenant (or of one), in a transaction to be committed before calling.
 
     A lane whose earlier claim was never settled comes back with ``unknown`` set: that worker died or hung in the call.
     """
+    scope: dict[str, Any] = {"kind": kind, "tenant": tenant_id, "limit": limit}
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"kind": kind, "now": now, "lease_end": now + LEASE, "limit": limit})
+        cursor.execute(CLAIM, scope | {"now": now, "lease_end": now + LEASE})
         return tuple(Claim(*row) for row in cursor.fetchall())
 
 

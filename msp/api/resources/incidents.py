@@ -213,9 +213,9 @@ class IncidentAction(IncidentBase):
 
     def act(self, request: Request, uid: UUID) -> Response:
         self.query()
+        incident = self.find(uid)
         values = self.body(self.takes)
         self.refuse_far(values.get("until"))
-        incident = self.find(uid)
         if not self.is_done(incident, values):
             self.apply_once(uid, values)
         return self.show(uid)
