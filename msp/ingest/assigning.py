@@ -245,9 +245,13 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     return known
 
 
-def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, since: date) -> dict[str, Any]:
-    """The names of a job and its selection: what the sender calls it, else its host and product; never two alike."""
+def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo, now: datetime) -> dict[str, object]:
+    """The names of a job and its selection: what the sender calls it, else its host and product; never two alike.
+
+    What is protected has been the client's since it became one: logs that come in late belong to their own day.
+    """
     server = servers[one.key[0] or 0]
+    began = server.client.registered_at if server.client is not None else now
     name = " / ".join(part for part in (one.key[1], one.key[2]) if part)
     name = name or " ".join(part for part in (one.log.product, "on", one.log.host or server.name) if part)
     return {
