@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,8 +105,14 @@ def assign(tenant_id: int, normalised: Sequence[NormalisedReceipt], *, now: date
 
 
 def key_of(one: NormalisedReceipt, log: JobLog) -> Key:
-    """What a run is known by: its server, the job as the sender (else the log) names it, the item in the log."""
-    return one.receipt.server_id, (one.job or log.source_job)[:300], log.item[:300]
+    """What a run is known by: its server, the job as the sender (else the log) names it, the item in the log.
+
+    A delivery without a server that names no job is known by the host it speaks of.
+    """
+    named = one.job or log.source_job
+    if not named and one.receipt.server_id is None:
+        named = log.host or one.host
+    return one.receipt.server_id, named[:300], log.item[:300]
 
 
 def assigned_run(one: Wanted, found: Found) -> AssignedRun:
@@ -236,13 +242,24 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     known.jobs.update(made_meanwhile)
     first = {one.key: one for one in reversed(missing) if one.key not in made_meanwhile}
     if first:
-        today = now.astimezone(ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)).date()
-        rows = tell_apart([new_job(one, known.servers, since=today) for one in first.values()])
+        zone = ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)
+        began = earliest_by_key(missing, now=now)
+        rows = [new_job(one, known.servers, since=began[one.key].astimezone(zone).date()) for one in first.values()]
+        rows = tell_apart(rows)
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})
         known.jobs.update(load_jobs(tenant_id, first))
         known.made_on = frozenset(server_ids)
     return known
+
+
+def earliest_by_key(missing: Sequence[Wanted], *, now: datetime) -> dict[Key, datetime]:
+    """When each new job is first heard of: the earliest end of its runs, so that last night's run is within its span."""
+    earliest: dict[Key, datetime] = {}
+    for one in missing:
+        told = one.log.ended_at or one.log.started_at or one.receipt.told_end or one.receipt.receipt.received_at
+        earliest[one.key] = min(told, earliest.get(one.key, now), now)
+    return earliest
 
 
 def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo, now: datetime) -> dict[str, object]:
@@ -262,7 +279,7 @@ def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo,
         "name": name[:300],
         "selection": shortened(f"{server.name}: {name}", 200),
         "product": one.log.product[:60],
-        "since": began.astimezone(zone).date(),
+        "since": since,
     }
 
 
@@ -278,7 +295,8 @@ def tell_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     seen: set[tuple[Any, Any]] = set()
     for row in rows:
         if (row["client_id"], row["selection"]) in seen:
-            row["selection"] = shortened(f"{row['selection']} ({row['source_job']}|{row['item']})" + " " * 200, 200)
+            mark = hashlib.sha256(f"{row['source_job']}\0{row['item']}".encode()).hexdigest()[:8]
+            row["selection"] = f"{row['selection'][:190]} #{mark}"
         seen.add((row["client_id"], row["selection"]))
     return rows
 
