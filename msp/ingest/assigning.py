@@ -243,23 +243,13 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     first = {one.key: one for one in reversed(missing) if one.key not in made_meanwhile}
     if first:
         zone = ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)
-        began = earliest_by_key(missing, now=now)
-        rows = [new_job(one, known.servers, since=began[one.key].astimezone(zone).date()) for one in first.values()]
+        rows = [new_job(one, known.servers, zone=zone, now=now) for one in first.values()]
         rows = tell_apart(rows)
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})
         known.jobs.update(load_jobs(tenant_id, first))
         known.made_on = frozenset(server_ids)
     return known
-
-
-def earliest_by_key(missing: Sequence[Wanted], *, now: datetime) -> dict[Key, datetime]:
-    """When each new job is first heard of: the earliest end of its runs, so that last night's run is within its span."""
-    earliest: dict[Key, datetime] = {}
-    for one in missing:
-        told = one.log.ended_at or one.log.started_at or one.receipt.told_end or one.receipt.receipt.received_at
-        earliest[one.key] = min(told, earliest.get(one.key, now), now)
-    return earliest
 
 
 def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo, now: datetime) -> dict[str, object]:
