@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -243,8 +243,7 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     first = {one.key: one for one in reversed(missing) if one.key not in made_meanwhile}
     if first:
         zone = ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)
-        rows = [new_job(one, known.servers, zone=zone, now=now) for one in first.values()]
-        rows = tell_apart(rows)
+        rows = tell_apart([new_job(one, known.servers, zone=zone, now=now) for one in first.values()])
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})
         known.jobs.update(load_jobs(tenant_id, first))
@@ -252,7 +251,7 @@ def make_jobs(tenant_id: int, missing: Sequence[Wanted], known: Known, *, now: d
     return known
 
 
-def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo, now: datetime) -> dict[str, object]:
+def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
     """The names of a job and its selection: what the sender calls it, else its host and product; never two alike.
 
     What is protected has been the client's since it became one: logs that come in late belong to their own day.
@@ -269,7 +268,7 @@ def new_job(one: Wanted, servers: Mapping[int, BackupServer], *, zone: ZoneInfo,
         "name": name[:300],
         "selection": shortened(f"{server.name}: {name}", 200),
         "product": one.log.product[:60],
-        "since": since,
+        "since": began.astimezone(zone).date(),
     }
 
 

@@ -89,7 +89,8 @@ def write_notes(tenant_id: int, notes: Sequence[InboxNote], receipt_ids: Sequenc
         )
         cursor.execute(
             "UPDATE ingest_receipt receipt SET state = CASE WHEN runs > 0 THEN 'done' ELSE 'dismissed' END "
-            "WHERE tenant_id = %s AND id = ANY(%s) AND state = 'inbox' AND NOT EXISTS (SELECT 1 FROM ingest_inboxitem item WHERE item.state = 'open' "
+            "WHERE tenant_id = %s AND id = ANY(%s) AND state = 'inbox' "
+            "AND NOT EXISTS (SELECT 1 FROM ingest_inboxitem item WHERE item.state = 'open' "
             "AND item.tenant_id = receipt.tenant_id AND item.receipt_id = receipt.id)",
             [tenant_id, sorted({note.receipt_id for note in notes})],
         )
