@@ -373,8 +373,11 @@ def runs_of_job(
     if outcome:
         rows = rows.filter(outcome=outcome)
     found = list(rows.order_by("-ended_at", "-run_key")[: limit + 1])
-    older_than = found[limit - 1].ended_at if len(found) > limit else None
-    return RunPage(rows=tuple(_run_row(run) for run in found[:limit]), older_than=older_than)
+    page, further = found[:limit], found[limit:]
+    # The cursor is a moment: runs that end at the same one are not torn apart, or the next page would miss some.
+    while further and len(page) > 1 and page[-1].ended_at == further[0].ended_at:
+        page.pop()
+    return RunPage(rows=tuple(_run_row(run) for run in page), older_than=page[-1].ended_at if further else None)
 
 
 def find_run(reach: Reach, uid: uuid.UUID, *, month: date) -> RunDetail | None:
