@@ -82,6 +82,11 @@ def make_person(tenant: Tenant, email: str, *, role: str, reseller: Reseller | N
     return user
 
 
+def make_reseller_of(tenant: Tenant, name: str) -> Reseller:
+    reseller: Reseller = Reseller.objects.of(tenant).create(name=name, code=name.lower(), created_at=START)
+    return reseller
+
+
 def make_client(tenant: Tenant, name: str, *, reseller: Reseller | None = None, **values: Any) -> Client:
     client: Client = Client.objects.of(tenant).create(
         name=name, code=name.lower().replace(" ", "-"), reseller=reseller, registered_at=START, **values
