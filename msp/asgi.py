@@ -12,7 +12,6 @@ django_application = get_asgi_application()
 
 from django.conf import settings  # noqa: E402  (after Django is set up)
 
-import msp.celery  # noqa: E402, F401  (tasks find their broker through the application)
 from msp.ingest.door import Door  # noqa: E402
 from msp.tasks import wake_processing  # noqa: E402
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from celery import shared_task
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
@@ -21,6 +20,7 @@ from alerts.delivering import deliver_ticket
 from alerts.sweeping import sweep as sweep_due
 from billing.collecting import deliver_collection
 from msp import partitions, pipeline
+from msp.celery import app
 from msp.outbox.delivering import Deliverer, deliver_due
 
 SECONDS = 45
@@ -38,7 +38,7 @@ def timer(seconds: float = SECONDS) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-@shared_task
+@app.task
 def process_receipts() -> int:
     """Process what waits; when the minute is not enough, ask for another."""
     close_old_connections()
@@ -51,7 +51,7 @@ def process_receipts() -> int:
     return done
 
 
-@shared_task
+@app.task
 def sweep() -> int:
     """Evaluate what has become due."""
     close_old_connections()
@@ -61,7 +61,7 @@ def sweep() -> int:
     return done
 
 
-@shared_task
+@app.task
 def deliver() -> int:
     """Deliver lanes that are out of step."""
     close_old_connections()
@@ -72,7 +72,7 @@ def deliver() -> int:
     return done
 
 
-@shared_task
+@app.task
 def ensure_partitions() -> int:
     close_old_connections()
     return partitions.ensure_partitions(clock())
