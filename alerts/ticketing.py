@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class TicketRow:
     severity: Severity
     last_seq: int
     told_seq: int
-    is_new: bool
+    is_new: bool = False
     updates: list[tuple[str, int | None, str]] = field(default_factory=list)
 
     def add(self, kind: str, incident_id: int | None, text: str) -> None:
@@ -119,7 +119,8 @@ def lock_tickets(
             "AS wanted(destination_id bigint, group_key text)))) ORDER BY destination_id, group_key, id FOR UPDATE",
             [tenant_id, [step.ticket_id for step in staying], orjson.dumps(groups).decode()],
         )
-        return {row[0]: TicketRow(*row[:7], is_new=row[0] in opened) for row in cursor.fetchall()}
+        rows = [TicketRow(*row) for row in cursor.fetchall()]
+    return {row.id: replace(row, is_new=row.id in opened) for row in rows}
 
 
 def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:

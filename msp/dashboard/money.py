@@ -6,7 +6,7 @@ Answers are frozen dataclasses, each read in a fixed number of queries, however 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -182,7 +182,7 @@ def seller_field(scope: Scope) -> Field:
     )
 
 
-def _choices(rows: Sequence[Seller]) -> tuple[tuple[str, str], ...]:
+def _choices(rows: Iterable[Seller]) -> tuple[tuple[str, str], ...]:
     return tuple((str(row.uid), str(row)) for row in rows)
 
 

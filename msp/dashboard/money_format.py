@@ -1,4 +1,4 @@
-"""Template filters and tags of the money pages: amounts, exact quantities, the marks of billing days, a chart of days."""
+"""Filters and tags of the money pages: amounts, exact quantities, the marks of billed days, a chart of days."""
 
 from __future__ import annotations
 
@@ -129,8 +129,9 @@ def day_bars(days: Sequence[Any], label: str) -> SafeString:
     if not days or not top:
         return SafeString("")
     return format_html(
-        '<figure class="bars"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}<path class="ground" d="M0 {}.5H{}"/>'
-        '</svg><figcaption><span>{}</span><span>largest {}</span><span>{}</span></figcaption></figure>',
+        '<figure class="bars"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
+        '<path class="ground" d="M0 {}.5H{}"/></svg>'
+        '<figcaption><span>{}</span><span>largest {}</span><span>{}</span></figcaption></figure>',
         len(days) * STEP, HEIGHT + 6, _bars_words(days, label),
         format_html_join("", '<path class="b-{}" d="{}"><title>{}</title></path>', _bars(days, top)),
         HEIGHT, len(days) * STEP, days[0].day, size_words(top), days[-1].day,

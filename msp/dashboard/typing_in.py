@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import QueryDict
 from django.utils import timezone
@@ -28,7 +28,7 @@ MANY = " "
 
 
 def read_typed(fields: Sequence[Field], typed: QueryDict) -> dict[str, Any]:
-    """The values by name; an empty input is None (a switch False, a list empty). Raises BadField for the first wrong."""
+    """The values by name; an empty input is None (a switch False, a list empty). Raises BadField."""
     return {field.name: read_one(field, typed) for field in fields}
 
 
@@ -94,7 +94,10 @@ def _decimal(field: Field, text: str) -> Decimal:
     return _within(field, Decimal(text))
 
 
-def _within(field: Field, value: Any) -> Any:
+N = TypeVar("N", int, Decimal)
+
+
+def _within(field: Field, value: N) -> N:
     if field.minimum is not None and value < field.minimum:
         raise BadField(field.name, f"{field.label} must be at least {field.minimum:,}.")
     if field.maximum is not None and value > field.maximum:

@@ -180,8 +180,8 @@ class SelectionClientSpan(TenantOwned):
 class BackupServer(TenantOwned):
     """A machine or program that runs jobs and sends us logs.
 
-    ``new_jobs`` says what happens when a log names a job we do not know: create it for ``client`` (auto), hold it in the
-    inbox, or refuse it (kept in the inbox as refused).
+    ``new_jobs`` says what happens when a log names a job we do not know: create it for ``client`` (auto), hold it in
+    the inbox, or refuse it (kept in the inbox as refused).
     """
 
     name = models.CharField(max_length=200)
