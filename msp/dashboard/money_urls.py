@@ -1,0 +1,42 @@
+"""Addresses of the money pages, below /billing/."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from msp.dashboard.views import billing_invoices as invoices
+from msp.dashboard.views import billing_parties as parties
+from msp.dashboard.views import billing_plans as plans
+from msp.dashboard.views import billing_runs as runs
+from msp.dashboard.views import billing_subscriptions as subscriptions
+
+urlpatterns: list[URLPattern] = [
+    path("billing/", invoices.list_invoices, name="invoices"),
+    path("billing/invoices/<uuid:uid>/", invoices.show_invoice, name="invoice"),
+    path("billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/", invoices.show_line, name="invoice-line"),
+    path("billing/invoices/<uuid:uid>/days.csv", invoices.download_annex, name="invoice-annex"),
+    path("billing/invoices/<uuid:uid>/finalise/", invoices.finalise, name="invoice-finalise"),
+    path("billing/invoices/<uuid:uid>/decide/", invoices.decide, name="invoice-decide"),
+    path("billing/invoices/<uuid:uid>/void/", invoices.void, name="invoice-void"),
+    path("billing/months/", runs.list_runs, name="invoice-runs"),
+    path("billing/months/start/", runs.start_run, name="invoice-run-start"),
+    path("billing/months/<uuid:uid>/", runs.show_run, name="invoice-run"),
+    path("billing/months/<uuid:uid>/redraft/", runs.redraft, name="invoice-run-redraft"),
+    path("billing/months/<uuid:uid>/finalise/", runs.finalise_ready, name="invoice-run-finalise"),
+    path("billing/plans/", plans.list_plans, name="plans"),
+    path("billing/plans/new/", plans.new_plan, name="plan-new"),
+    path("billing/plans/preview/", plans.preview, name="plan-preview"),
+    path("billing/plans/<uuid:uid>/version/", plans.new_version, name="plan-version"),
+    path("billing/subscriptions/", subscriptions.list_subscriptions, name="subscriptions"),
+    path("billing/subscriptions/new/", subscriptions.new_subscription, name="subscription-new"),
+    path("billing/subscriptions/<uuid:uid>/plan/", subscriptions.change_subscription, name="subscription-change"),
+    path("billing/subscriptions/<uuid:uid>/end/", subscriptions.end_subscription, name="subscription-end"),
+    path("billing/parties/", parties.list_parties, name="parties"),
+    path("billing/sellers/new/", parties.edit_seller, name="seller-new"),
+    path("billing/sellers/<uuid:uid>/", parties.edit_seller, name="seller"),
+    path("billing/sellers/<uuid:uid>/stripe/", parties.edit_stripe, name="seller-stripe"),
+    path("billing/bill-tos/new/", parties.edit_bill_to, name="bill-to-new"),
+    path("billing/bill-tos/<uuid:uid>/", parties.edit_bill_to, name="bill-to"),
+    path("billing/agreements/new/", parties.edit_agreement, name="agreement-new"),
+    path("billing/agreements/<uuid:uid>/", parties.edit_agreement, name="agreement"),
+]

@@ -1,0 +1,63 @@
+"""Addresses of the settings pages, below /settings/, and of the link that sets a first password."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from msp.dashboard.views import settings_audit as audit
+from msp.dashboard.views import settings_clients as clients
+from msp.dashboard.views import settings_destinations as destinations
+from msp.dashboard.views import settings_hub as hub
+from msp.dashboard.views import settings_jobs as jobs
+from msp.dashboard.views import settings_keys as keys
+from msp.dashboard.views import settings_people as people
+from msp.dashboard.views import settings_resellers as resellers
+from msp.dashboard.views import settings_routes as routes
+from msp.dashboard.views import settings_rules as rules
+from msp.dashboard.views import settings_servers as servers
+from msp.dashboard.views import settings_silences as silences
+
+urlpatterns: list[URLPattern] = [
+    path("set-password/<uidb64>/<token>/", people.SetPassword.as_view(), name="set-password"),
+    path("settings/", hub.show_hub, name="settings"),
+    path("settings/rules/", rules.show_tenant_rules, name="rules"),
+    path("settings/rules/<str:level>/<uuid:uid>/", rules.show_rules, name="rules-of"),
+    path("settings/rules/<str:level>/<uuid:uid>/<slug:kind>/", rules.change_rule, name="rule-change"),
+    path("settings/routes/", routes.list_routes, name="routes"),
+    path("settings/routes/try/", routes.try_routes, name="routes-try"),
+    path("settings/routes/new/", routes.edit_route, name="route-new"),
+    path("settings/routes/<uuid:uid>/", routes.edit_route, name="route"),
+    path("settings/routes/<uuid:uid>/move/", routes.move_route, name="route-move"),
+    path("settings/routes/<uuid:uid>/delete/", routes.delete_route, name="route-delete"),
+    path("settings/destinations/", destinations.list_destinations, name="destinations"),
+    path("settings/destinations/new/<slug:gateway>/", destinations.new_destination, name="destination-new"),
+    path("settings/destinations/<uuid:uid>/", destinations.edit_destination, name="destination"),
+    path("settings/destinations/<uuid:uid>/check/", destinations.check, name="destination-check"),
+    path("settings/destinations/<uuid:uid>/test-ticket/", destinations.send_test, name="destination-test"),
+    path("settings/destinations/<uuid:uid>/pause/", destinations.pause, name="destination-pause"),
+    path("settings/silences/", silences.list_silences, name="silences"),
+    path("settings/silences/new/", silences.new_silence, name="silence-new"),
+    path("settings/silences/<uuid:uid>/end/", silences.end_silence, name="silence-end"),
+    path("settings/servers/", servers.list_servers, name="servers"),
+    path("settings/servers/new/", servers.new_server, name="server-new"),
+    path("settings/servers/<uuid:uid>/", servers.edit_server, name="server"),
+    path("settings/servers/<uuid:uid>/key/", servers.rotate_key, name="server-key"),
+    path("settings/clients/new/", clients.new_client, name="client-new"),
+    path("settings/clients/<uuid:uid>/", clients.edit_client, name="client-edit"),
+    path("settings/clients/<uuid:uid>/state/", clients.change_state, name="client-state"),
+    path("settings/clients/<uuid:uid>/reseller/", clients.change_reseller, name="client-reseller"),
+    path("settings/jobs/<uuid:uid>/", jobs.edit_job, name="job-edit"),
+    path("settings/people/", people.list_people, name="people"),
+    path("settings/people/invite/", people.invite, name="person-invite"),
+    path("settings/people/<uuid:uid>/", people.edit_person, name="person"),
+    path("settings/people/<uuid:uid>/link/", people.new_link, name="person-link"),
+    path("settings/people/<uuid:uid>/remove/", people.remove, name="person-remove"),
+    path("settings/keys/", keys.list_keys, name="keys"),
+    path("settings/keys/new/", keys.new_key, name="key-new"),
+    path("settings/keys/<uuid:uid>/revoke/", keys.revoke, name="key-revoke"),
+    path("settings/resellers/", resellers.list_resellers, name="resellers"),
+    path("settings/resellers/new/", resellers.edit_reseller, name="reseller-new"),
+    path("settings/resellers/<uuid:uid>/", resellers.edit_reseller, name="reseller"),
+    path("settings/branding/", resellers.edit_branding, name="branding"),
+    path("settings/audit/", audit.list_entries, name="audit"),
+]

@@ -1,0 +1,228 @@
+"""Sellers, bill-tos and the agreements between them."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from billing.models import Agreement, BillTo, Seller
+from billing.money import CURRENCIES
+from billing.numbering import check_number_format
+from billing.refusals import Refused as BillingRefused
+from integrations.configuration import BadConfig, config_from_json, config_to_json, describe
+from integrations.payments import stripe
+from msp.dashboard import money
+from msp.dashboard.changes.recording import store
+from msp.dashboard.form_pages import FormPage, edit
+from msp.dashboard.forms import BadField, Field, fields_of_config
+from msp.dashboard.permits import MONEY, OWN, needs
+from msp.dashboard.scope import StaffRequest, found
+from msp.tenants.models import Reseller
+
+CRUMBS = "Sellers and payers"
+MOST_DAYS = 3660
+
+
+@needs(MONEY)
+def list_parties(request: StaffRequest) -> HttpResponse:
+    """All three lists."""
+    tenant = request.scope.tenant
+    context = {
+        "sellers": Seller.objects.of(tenant).select_related("reseller").order_by("legal_name"),
+        "bill_tos": BillTo.objects.of(tenant).order_by("legal_name"),
+        "agreements": Agreement.objects.of(tenant).select_related("seller", "bill_to").order_by("number"),
+    }
+    return render(request, "billing/parties.html", context)
+
+
+@needs(MONEY)
+def edit_seller(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpResponse:
+    """A new seller, or one that is there."""
+    tenant = request.scope.tenant
+    seller = _found(Seller, request, uid, "seller") or Seller(tenant=tenant)
+    fields = _seller_fields(request, seller)
+
+    def apply(values: dict[str, Any]) -> str:
+        check_format(values["number_format"])
+        reseller = values.pop("reseller")
+        values["reseller"] = Reseller.objects.of(tenant).get(uid=reseller) if reseller else None
+        store(request, seller, _texts(values), kind="seller", unique=_taken("legal_name", "seller"))
+        return reverse("parties")
+
+    title = seller.legal_name or "New seller"
+    more = {"seller": seller if seller.pk else None, "stripe_set": bool(seller.stripe)}
+    page = _page(title, template="billing/seller.html", more=more)
+    return edit(request, page, fields, apply=apply, done="The seller is stored.")
+
+
+@needs(MONEY, to_change=OWN)
+def edit_stripe(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """The Stripe account of a seller; keys are never shown again. Only an owner changes it."""
+    seller: Seller = found(_found(Seller, request, uid, "seller"), "seller")
+    stored = seller.stripe or {}
+    fields = fields_of_config(stripe.Config, stored)
+    if stored:
+        fields = (*fields, Field("remove", "Collect without Stripe from now on", kind="switch"))
+
+    def apply(values: dict[str, Any]) -> str:
+        config = None if values.pop("remove", False) else checked_config(stripe.Config, values, stored)
+        store(request, seller, {"stripe": config}, kind="seller", secret=("stripe",))
+        return reverse("seller", args=[seller.uid])
+
+    lead = "A final invoice is made there with our number and amounts, and finalised only if its total is ours."
+    page = _page(f"Stripe account of {seller}", lead=lead)
+    return edit(request, page, fields, apply=apply, done="The Stripe settings are stored.")
+
+
+@needs(MONEY)
+def edit_bill_to(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpResponse:
+    """A new payer, or one that is there."""
+    bill_to = _found(BillTo, request, uid, "payer") or BillTo(tenant=request.scope.tenant)
+    fields = _bill_to_fields(bill_to, currency=bill_to.currency if bill_to.pk else request.scope.tenant.currency)
+
+    def apply(values: dict[str, Any]) -> str:
+        percent = values.pop("tax_percent") or Decimal(0)
+        if percent >= 100:
+            raise BadField("tax_percent", "A tax rate is less than 100 %.")
+        values["tax_rate"] = percent / 100
+        values["terms_days"] = 14 if values["terms_days"] is None else values["terms_days"]
+        store(request, bill_to, _texts(values), kind="bill-to", unique=_taken("legal_name", "payer"))
+        return reverse("parties")
+
+    page = _page(bill_to.legal_name or "New payer", lead="Who pays; it may pay for several clients.")
+    return edit(request, page, fields, apply=apply, done="The payer is stored.")
+
+
+@needs(MONEY)
+def edit_agreement(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpResponse:
+    """A new agreement, or the end of one that is there: its two sides and its beginning stay as signed."""
+    agreement = _found(Agreement, request, uid, "agreement")
+    if agreement is None:
+        fields, page = _agreement_fields(request), _page("New agreement", lead="What a payer signed with a seller.")
+    else:
+        fields = _agreement_terms(agreement)
+        page = _page(f"Agreement {agreement.number}", lead=f"{agreement.seller} with {agreement.bill_to}.")
+
+    def apply(values: dict[str, Any]) -> str:
+        starts_on = values.get("starts_on") or (agreement.starts_on if agreement else None)
+        if values["ends_on"] and starts_on and values["ends_on"] <= starts_on:
+            raise BadField("ends_on", "An agreement ends after it begins.")
+        values["notice_days"] = 30 if values["notice_days"] is None else values["notice_days"]
+        if agreement is None:
+            values["seller"] = _chosen(Seller, request, values["seller"])
+            values["bill_to"] = _chosen(BillTo, request, values["bill_to"])
+        row = agreement or Agreement(tenant=request.scope.tenant)
+        store(request, row, _texts(values), kind="agreement", unique=_taken("number", "agreement"))
+        return reverse("parties")
+
+    return edit(request, page, fields, apply=apply, done="The agreement is stored.")
+
+
+def check_format(text: str) -> None:
+    """Raises BadField for a number format that makes no numbers."""
+    try:
+        check_number_format(text)
+    except BillingRefused as refusal:
+        raise BadField("number_format", refusal.reason) from refusal
+
+
+def checked_config(config_class: type[Any], values: dict[str, Any], stored: dict[str, Any]) -> dict[str, object]:
+    """The configuration as it is stored; an empty secret keeps the stored one. Raises BadConfig."""
+    settings = describe(config_class)
+    secret = {item.name for item in settings if item.secret}
+    known = {item.name for item in settings}
+    kept = {name: stored[name] for name in secret if name in stored}
+    given = {name: value for name, value in values.items() if name in known and value not in (None, "")}
+    try:
+        return config_to_json(config_from_json(config_class, kept | given))
+    except (TypeError, AttributeError) as error:
+        raise BadConfig("", "These settings do not fit together: look at each of them again.") from error
+
+
+def _seller_fields(request: StaffRequest, seller: Seller) -> tuple[Field, ...]:
+    resellers = Reseller.objects.of(request.scope.tenant).order_by("name")
+    owners = (("", f"{request.scope.tenant.name} itself"), *((str(row.uid), row.name) for row in resellers))
+    return (
+        Field("legal_name", "Legal name", value=seller.legal_name, required=True, maximum=200),
+        Field("address", "Address", kind="long", value=seller.address, maximum=1000),
+        Field("country", "Country", value=seller.country, maximum=2, help="Two letters, such as DE."),
+        Field("tax_id", "Tax number", value=seller.tax_id, maximum=40),
+        Field("bank", "Bank details", kind="long", value=seller.bank, maximum=1000, help="Printed below the total."),
+        Field("email", "Email", value=seller.email, maximum=200),
+        Field("number_format", "Invoice numbers", value=seller.number_format, required=True, maximum=60,
+              help="{number:05d} counts without gaps; {year} begins again each year. Such as {year}-{number:05d}."),
+        Field("reseller", "Belongs to", kind="choice", choices=owners,
+              value=str(seller.reseller.uid) if seller.reseller else "",
+              help="A reseller's people see the invoices of its own sellers."),
+    )  # fmt: skip
+
+
+def _bill_to_fields(bill_to: BillTo, *, currency: str) -> tuple[Field, ...]:
+    currencies = tuple((code, code) for code in sorted(CURRENCIES))
+    return (
+        Field("legal_name", "Legal name", value=bill_to.legal_name, required=True, maximum=200),
+        Field("address", "Address", kind="long", value=bill_to.address, maximum=1000),
+        Field("country", "Country", value=bill_to.country, maximum=2, help="Two letters, such as DE."),
+        Field("tax_id", "Tax number", value=bill_to.tax_id, maximum=40),
+        Field("tax_percent", "Tax", kind="decimal", minimum=0, unit="%",
+              value=format((Decimal(bill_to.tax_rate) * 100).normalize(), "f")),
+        Field("tax_note", "Note on tax", value=bill_to.tax_note, maximum=200,
+              help="Printed, such as: reverse charge, the recipient owes the tax."),
+        Field("currency", "Currency", kind="choice", choices=currencies, value=currency, required=True),
+        Field("terms_days", "Pays within", kind="number", minimum=0, maximum=365, unit="days",
+              value=str(bill_to.terms_days)),
+        Field("order_number", "Their order number", value=bill_to.order_number, maximum=80),
+        Field("email", "Email", value=bill_to.email, maximum=200),
+    )  # fmt: skip
+
+
+def _agreement_fields(request: StaffRequest) -> tuple[Field, ...]:
+    payers = money.bill_to_choices(request.scope)
+    payer = Field(
+        "bill_to", "Payer", kind="choice", choices=payers, value=payers[0][0] if payers else "", required=True
+    )
+    start = Field("starts_on", "Begins on", kind="date", required=True)
+    number = Field("number", "Number", required=True, maximum=60)
+    return (number, money.seller_field(request.scope), payer, start, *_ending())
+
+
+def _agreement_terms(agreement: Agreement) -> tuple[Field, ...]:
+    ends_on = agreement.ends_on.isoformat() if agreement.ends_on else ""
+    return _ending(ends_on=ends_on, notice=str(agreement.notice_days), digest=agreement.document_hash)
+
+
+def _ending(*, ends_on: str = "", notice: str = "30", digest: str = "") -> tuple[Field, ...]:
+    return (
+        Field(
+            "ends_on", "Ends on", kind="date", value=ends_on, help="The first day that is not covered; empty: no end."
+        ),
+        Field("notice_days", "Notice", kind="number", minimum=0, maximum=MOST_DAYS, unit="days", value=notice),
+        Field("document_hash", "SHA-256 of the signed document", value=digest, maximum=64),
+    )
+
+
+def _texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Empty inputs of text columns are empty texts."""
+    nullable = ("ends_on", "reseller", "stripe")
+    return {name: "" if value is None and name not in nullable else value for name, value in values.items()}
+
+
+def _page(title: str, **values: Any) -> FormPage:
+    return FormPage(title=title, back=reverse("parties"), crumbs=((CRUMBS, reverse("parties")),), **values)
+
+
+def _taken(field: str, what: str) -> tuple[str, str]:
+    return field, f"There is another {what} of this name already."
+
+
+def _found(model: Any, request: StaffRequest, uid: uuid.UUID | None, what: str) -> Any:
+    return None if uid is None else found(model.objects.of(request.scope.tenant).filter(uid=uid).first(), what)
+
+
+def _chosen(model: Any, request: StaffRequest, uid: str) -> Any:
+    return model.objects.of(request.scope.tenant).get(uid=uid)
