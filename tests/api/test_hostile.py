@@ -103,7 +103,8 @@ def test_bodies_that_are_no_object(body: bytes, status: int, api: Caller) -> Non
 
 VALUES: list[tuple[str, Any]] = [
     ("name", "a\x00b"), ("name", ""), ("name", "   "), ("name", None), ("name", []), ("name", {"a": 1}),
-    ("name", "x" * 201), ("name", "\ud800"), ("code", "x" * 61), ("quota_bytes", 0), ("quota_bytes", -5), ("quota_bytes", 2**63),
+    ("name", "x" * 201), ("name", "\ud800"), ("code", "x" * 61), ("quota_bytes", 0), ("quota_bytes", -5),
+    ("quota_bytes", 2**63),
     ("quota_bytes", "many"), ("quota_bytes", 1.5), ("timezone", "Mars/Olympus"), ("timezone", "../../etc/passwd"),
     ("timezone", "a\x00b"), ("timezone", "x" * 65), ("state", "gone"), ("state", ["active"]), ("reseller", "abc"),
     ("reseller", "00000000-0000-4000-8000-000000000000"), ("tickets_enabled", "perhaps"), ("surprise", 1),

@@ -1,0 +1,83 @@
+"""docs/api.md: every command in it works as printed, and every operation has one; its table of problems is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from http import HTTPStatus
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+from msp.api.problems import Problem
+from tests.api.conftest import Caller
+from tests.api.things import Things
+from tests.world import World
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+COMMANDS = [block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.S) if block.startswith("curl")]
+
+
+def read_command(command: str, values: dict[str, str]) -> tuple[str, str, Any]:
+    """Method, path and body of a curl command whose variables are replaced as a shell would."""
+    for name, value in values.items():
+        command = re.sub(rf"\${name}\b", value, command)
+    words = shlex.split(command.replace("\\\n", " "))
+    assert "Authorization: Bearer KEY" in words
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    method = words[words.index("-X") + 1] if "-X" in words else "GET" if body is None else "POST"
+    (address,) = (word for word in words if word.startswith("HOST"))
+    return method, address.removeprefix("HOST"), None if body is None else json.loads(body)
+
+
+@pytest.fixture
+def values(things: Things, world: World) -> dict[str, str]:
+    own = things.own
+    named: dict[str, Any] = {
+        "CLIENT": own.client,
+        "JOB": own.job,
+        "RUN": own.run,
+        "RECEIPT": own.receipt,
+        "INCIDENT": own.incident,
+    }
+    named |= {"TICKET": own.ticket, "INVOICE": own.invoice, "LINE": own.line, "SERVER": world.server}
+    return {"BACKLEDGER_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.split("/api/v1/")[1].strip('" \n') for command in COMMANDS])
+def test_a_command_works_as_it_is_printed(command: str, api: Caller, values: dict[str, str]) -> None:
+    method, path, body = read_command(command, values)
+    assert api.send(method, path, body=body).status_code in (200, 201, 204)
+
+
+def test_every_operation_has_a_command_or_is_told(values: dict[str, str]) -> None:
+    told = StringIO()
+    call_command("spectacular", stdout=told)
+    schema = yaml.safe_load(told.getvalue())
+    shown = {read_command(command, values)[:2] for command in COMMANDS}
+    patterns = [
+        (method.upper(), re.sub(r"\{\w+\}", "[^/?]+", path) + r"(\?.*)?")
+        for path, methods in schema["paths"].items()
+        for method in methods
+    ]
+    missing = {
+        f"{method} {pattern}"
+        for method, pattern in patterns
+        if not any(method == sent and re.fullmatch(pattern, path) for sent, path in shown)
+    }
+    one_of_a_list = {"clients", "jobs", "servers"}
+    assert missing == {f"GET /api/v1/{name}/[^/?]+(\\?.*)?" for name in one_of_a_list} | {"GET /api/v1/servers(\\?.*)?"}
+
+
+def test_the_table_of_problems_is_true() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| (.+?) \|", DOCUMENT, re.M)
+    assert len(rows) >= 10
+    for status in (401, 404, 429, 500):
+        ((_, names),) = [row for row in rows if row[0] == str(status)]
+        assert names.strip("`") == Problem(status, "x.").as_body()["type"].rsplit(":", 1)[1]
+    assert {int(code) for row in rows for code in row[0].split(",")} <= {int(status) for status in HTTPStatus}
