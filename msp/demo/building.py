@@ -36,7 +36,7 @@ from msp.estate.models import (
     Target,
     Volume,
 )
-from msp.estate.spans import Actor, register_client
+from msp.estate.spans import Actor, register_client, today_of
 from msp.ingest.models import Assignment
 from msp.tenants.models import Branding, Membership, Reseller, Tenant, User
 from msp.tenants.onboarding import onboard_tenant
@@ -305,13 +305,13 @@ def build_machine(tenant: Tenant, client: Client, site: Site, name: str, *, now:
         client=client, site=site, name=name, machine_class="server", expectation="protected"
     )
     host = f"{name.lower()}.{client.code}.example"
-    MachineIdentity.objects.of(tenant).create(machine=machine, kind="hostname", value=host, since=now.date())
+    MachineIdentity.objects.of(tenant).create(machine=machine, kind="hostname", value=host, since=today_of(tenant, now))
     return machine
 
 
 def build_job(built: Built, client: Client, plan: JobPlan, *, machine: Machine, now: datetime) -> BackupJob:
     """A job as a person sets it up who knows its name at the server; a copy shares the selection it copies."""
-    tenant, since = built.tenant, now.astimezone().date()
+    tenant, since = built.tenant, today_of(built.tenant, now)
     selection = (
         built.jobs[plan.copy_of].selection
         if plan.copy_of
@@ -338,5 +338,5 @@ def build_selection(tenant: Tenant, client: Client, plan: JobPlan, *, machine: M
     selection: Selection = Selection.objects.of(tenant).create(
         client=client, machine=machine, name=plan.name, roots=[plan.root], registered_at=now
     )
-    SelectionClientSpan.objects.of(tenant).create(selection=selection, client=client, since=now.astimezone().date())
+    SelectionClientSpan.objects.of(tenant).create(selection=selection, client=client, since=today_of(tenant, now))
     return selection

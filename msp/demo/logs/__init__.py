@@ -13,7 +13,7 @@ from msp.demo.logs.told import Told, Written
 
 Writer = Callable[[Told], Written]
 
-#: The forms of logs, by name: (writer of backups, writer of restores, of checks, of prunes); None: it has none.
+#: The forms of logs by name, each with what it can tell: the operation and its writer.
 WRITERS: Mapping[str, Mapping[str, Writer]] = {
     "restic": {
         "backup": restic.backup, "restore": restic.restore, "verify": restic.check, "prune": restic.prune,

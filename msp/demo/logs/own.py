@@ -25,8 +25,8 @@ def run(told: Told) -> Written:
     entry: dict[str, Any] = {
         "operation": told.operation,
         "outcome": told.outcome,
-        "product": "pg_dump",
-        "product_version": "16.4",
+        "product": "pg_dump" if told.operation == "backup" else "own",
+        "product_version": "16.4" if told.operation == "backup" else None,
         "job": told.job,
         "run_id": told.seed,
         "host": told.host,
