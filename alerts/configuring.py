@@ -57,7 +57,8 @@ def put_setting(
             kind=kind, scope_kind=scope.kind, scope_id=scope.id, defaults=wanted | {"updated_at": now}
         )
         told = None if before is None else _record(before)
-        _follow(tenant, kind, scope, before=told, after=wanted, actor=actor, now=now)
+        _audit(tenant, kind, scope, before=told, after=wanted, actor=actor, now=now)
+    look_anew(tenant, kind, scope, now=now)
     return setting
 
 
@@ -68,8 +69,20 @@ def remove_setting(tenant: Tenant, kind: str, scope: RuleScope, *, actor: str, n
         if setting is None:
             return False
         RuleSetting.objects.of(tenant).filter(pk=setting.pk).delete()
-        _follow(tenant, kind, scope, before=_record(setting), after=None, actor=actor, now=now)
+        _audit(tenant, kind, scope, before=_record(setting), after=None, actor=actor, now=now)
+    look_anew(tenant, kind, scope, now=now)
     return True
+
+
+def look_anew(tenant: Tenant, kind: str, scope: RuleScope, *, now: datetime) -> None:
+    """Make due what the change concerns: jobs, tellings, and clients for a rule about clients.
+
+    After the change's own transaction and each by itself: clocks of different kinds are locked by the line in an order
+    of its own, which one transaction over all of them could not keep.
+    """
+    settings_changed(tenant, now=now)
+    if RULES[kind].SUBJECT == "client":
+        mark_due(tenant.pk, "client", _clients_below(tenant, scope), now=now)
 
 
 def _check(kind: str, scope: RuleScope, values: RuleValues) -> None:
@@ -90,7 +103,7 @@ def _record(setting: RuleSetting) -> dict[str, Any]:
     return {"parameters": setting.parameters, "enabled": setting.enabled, "severity": setting.severity}
 
 
-def _follow(
+def _audit(
     tenant: Tenant,
     kind: str,
     scope: RuleScope,
@@ -100,7 +113,6 @@ def _follow(
     actor: str,
     now: datetime,
 ) -> None:
-    """Audit entry and fresh evaluation: of jobs, of tellings, and of the clients a rule about clients concerns."""
     audit.record(
         tenant,
         actor=actor,
@@ -112,9 +124,6 @@ def _follow(
         after=after,
         now=now,
     )
-    settings_changed(tenant, now=now)
-    if RULES[kind].SUBJECT == "client":
-        mark_due(tenant.pk, "client", _clients_below(tenant, scope), now=now)
 
 
 def _clients_below(tenant: Tenant, scope: RuleScope) -> list[int]:

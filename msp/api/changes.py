@@ -1,7 +1,8 @@
 """Changes that the API makes to what is protected: the ground's functions in one transaction, then a fresh look.
 
-What a change touches is evaluated anew: a zone or a state moves deadlines, a quota moves the client's own rule. A
-reseller's key changes its own clients, and cannot give them away.
+What a change touches is evaluated anew: a zone or a state moves deadlines, a quota moves the client's own rule. That
+follows the change's own transaction, since the line locks clocks in an order of its own. A reseller's key changes its own
+clients, and cannot give them away.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def change_client(caller: Caller, client: Client, values: Mapping[str, Any], *, 
             reseller = _reseller_of_change(caller, values["reseller"])
             spans.set_client_reseller(caller.tenant, client.pk, reseller=reseller, on=on, actor=actor)
         changing.change_client(caller.tenant, client.pk, only_given(values, *CLIENT_TERMS), actor=actor)
-        if MOVES_JOBS & set(values):
-            settings_changed(caller.tenant, now=actor.now)
-        mark_due(caller.tenant.pk, "client", [client.pk], now=actor.now)
+    if MOVES_JOBS & set(values):
+        settings_changed(caller.tenant, now=actor.now)
+    mark_due(caller.tenant.pk, "client", [client.pk], now=actor.now)
 
 
 def register_server(caller: Caller, values: Mapping[str, Any], *, actor: Actor) -> RegisteredServer:
@@ -70,19 +71,17 @@ def change_server(caller: Caller, server: BackupServer, values: Mapping[str, Any
     given = only_given(_with_client(caller, values), *SERVER_VALUES)
     if "client" in given and given["client"] is None and not caller.reach.whole_tenant:
         raise PermissionDenied("A reseller's key cannot take a server away from its clients.")
-    with transaction.atomic():
-        try:
-            changing.change_server(caller.tenant, server.pk, given, actor=actor)
-        except Taken as taken:
-            raise _taken(taken, visible=_sees_server(caller, taken.uid)) from None
-        if "state" in given:
-            settings_changed(caller.tenant, now=actor.now)
+    try:
+        changing.change_server(caller.tenant, server.pk, given, actor=actor)
+    except Taken as taken:
+        raise _taken(taken, visible=_sees_server(caller, taken.uid)) from None
+    if "state" in given:
+        settings_changed(caller.tenant, now=actor.now)
 
 
 def change_job(caller: Caller, job: BackupJob, values: Mapping[str, Any], *, actor: Actor) -> None:
-    with transaction.atomic():
-        jobs.change_job(caller.tenant, job.pk, only_given(values, *jobs.JOB_VALUES), actor=actor)
-        settings_changed(caller.tenant, now=actor.now)
+    jobs.change_job(caller.tenant, job.pk, only_given(values, *jobs.JOB_VALUES), actor=actor)
+    settings_changed(caller.tenant, now=actor.now)
 
 
 def end_of_old_keys(now: datetime, *, keep_hours: int) -> datetime:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import DataError
+from django.db import DataError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -59,6 +59,8 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response:
     if problem is None:
         log.error("the API failed on %s", _where(context), exc_info=error)
         problem = Problem(500, "Something went wrong on our side. It is logged; please try again later.")
+    elif problem.status == 503:
+        log.warning("the database refused %s: %s", _where(context), error)
     set_rollback()
     return Response(problem.as_body(), status=problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
 
@@ -124,6 +126,9 @@ DOMAIN: Mapping[type[Exception], Callable[[Any], Problem]] = {
     BadParams: _of_field,
     BadConfig: _of_field,
     BadSchedule: lambda error: Problem(422, error.reason, "invalid", errors={"schedule": [error.reason]}),
+    OperationalError: lambda error: Problem(
+        503, "The database is busy; please try again.", headers={"Retry-After": "1"}
+    ),
     DataError: lambda error: Problem(422, "A value is outside what can be stored.", "invalid"),
 }
 

@@ -30,7 +30,7 @@ def change_job(tenant: Tenant, job_id: int, values: Mapping[str, Any], *, actor:
         _check(name, value)
     with transaction.atomic():
         _lock_clock(tenant, job_id)
-        job: BackupJob = BackupJob.objects.of(tenant).select_for_update().get(pk=job_id)
+        job: BackupJob = BackupJob.objects.of(tenant).select_for_update(no_key=True).get(pk=job_id)
         before = {name: getattr(job, name) for name in values if getattr(job, name) != values[name]}
         for name in before:
             setattr(job, name, values[name])
@@ -46,7 +46,7 @@ def move_job_selection(tenant: Tenant, job_id: int, *, selection: Selection, on:
     """From that day on the job protects this selection. Raises BadChange."""
     with transaction.atomic():
         _lock_clock(tenant, job_id)
-        job: BackupJob = BackupJob.objects.of(tenant).select_for_update().get(pk=job_id)
+        job: BackupJob = BackupJob.objects.of(tenant).select_for_update(no_key=True).get(pk=job_id)
         wanted = Selection.objects.of(tenant).get(pk=selection.pk)
         if job.selection_id == wanted.pk:
             return job

@@ -38,7 +38,7 @@ def change_client(tenant: Tenant, client_id: int, values: Mapping[str, Any], *, 
     if quota is not None and quota <= 0:
         raise BadChange("quota_bytes", "A quota is more than 0 bytes; leave it empty where none is agreed.")
     with transaction.atomic():
-        client: Client = Client.objects.of(tenant).select_for_update().get(pk=client_id)
+        client: Client = Client.objects.of(tenant).select_for_update(no_key=True).get(pk=client_id)
         _set(tenant, client, values, action="client changed", actor=actor)
     return client
 
@@ -81,7 +81,9 @@ def change_server(tenant: Tenant, server_id: int, values: Mapping[str, Any], *, 
         checked_zone(values["timezone"])
     try:
         with transaction.atomic():
-            server: BackupServer = BackupServer.objects.of(tenant).select_for_update(of=("self",)).get(pk=server_id)
+            server: BackupServer = (
+                BackupServer.objects.of(tenant).select_for_update(of=("self",), no_key=True).get(pk=server_id)
+            )
             _check_new_jobs(values.get("new_jobs", server.new_jobs), values.get("client", server.client))
             _set(tenant, server, values, action="server changed", actor=actor)
     except IntegrityError:

@@ -2,7 +2,8 @@
 
 A span says what held on which local days of the tenant's zone, so that a month can be billed again after a change. A
 change is dated today or earlier, never before what holds now began: older history may be billed already and stays as it
-was written. The owner's row is locked first; each change writes its audit entry in the same transaction.
+was written. The owner's row is locked first (rows that refer to it do not wait for that); each change writes its audit
+entry in the same transaction.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def set_client_state(tenant: Tenant, client_id: int, *, state: str, on: date, ac
     """From that day on the client is in this state. Raises BadChange; the same state again changes nothing."""
     _check_state(state)
     with transaction.atomic():
-        client: Client = Client.objects.of(tenant).select_for_update().get(pk=client_id)
+        client: Client = Client.objects.of(tenant).select_for_update(no_key=True).get(pk=client_id)
         if client.state == state:
             return client
         begin_span(tenant, ClientStateSpan, {"client_id": client.pk}, {"state": state}, on=on, now=actor.now)
@@ -119,7 +120,7 @@ def set_client_state(tenant: Tenant, client_id: int, *, state: str, on: date, ac
 def set_client_reseller(tenant: Tenant, client_id: int, *, reseller: Reseller | None, on: date, actor: Actor) -> Client:
     """From that day on the client belongs to this reseller, or to none. Raises BadChange."""
     with transaction.atomic():
-        client: Client = Client.objects.of(tenant).select_for_update().get(pk=client_id)
+        client: Client = Client.objects.of(tenant).select_for_update(no_key=True).get(pk=client_id)
         wanted = None if reseller is None else _of_tenant(tenant, Reseller, reseller.pk).pk
         if client.reseller_id == wanted:
             return client
@@ -134,7 +135,7 @@ def set_client_reseller(tenant: Tenant, client_id: int, *, reseller: Reseller | 
 def move_selection(tenant: Tenant, selection_id: int, *, client: Client, on: date, actor: Actor) -> Selection:
     """From that day on the selection belongs to this client. Raises BadChange, Taken."""
     with transaction.atomic():
-        selection: Selection = Selection.objects.of(tenant).select_for_update().get(pk=selection_id)
+        selection: Selection = Selection.objects.of(tenant).select_for_update(no_key=True).get(pk=selection_id)
         wanted = _of_tenant(tenant, Client, client.pk).pk
         if selection.client_id == wanted:
             return selection

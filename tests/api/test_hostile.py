@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import RequestDataTooBig
-from django.db import DataError
+from django.db import DataError, OperationalError
 from rest_framework import exceptions
 
 from alerts.params import BadParams
@@ -167,6 +167,7 @@ ERRORS: list[tuple[Exception, int]] = [
     (Refused("It is final already."), 409),
     (NotFound("There is no such invoice."), 404),
     (DataError("out of range"), 422),
+    (OperationalError("deadlock detected"), 503),
 ]
 
 
