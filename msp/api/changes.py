@@ -1,8 +1,8 @@
 """Changes that the API makes to what is protected: the ground's functions in one transaction, then a fresh look.
 
 What a change touches is evaluated anew: a zone or a state moves deadlines, a quota moves the client's own rule. That
-follows the change's own transaction, since the line locks clocks in an order of its own. A reseller's key changes its own
-clients, and cannot give them away.
+follows the change's own transaction, since the line locks clocks in an order of its own. A reseller's key changes
+its own clients, and cannot give them away.
 """
 
 from __future__ import annotations
