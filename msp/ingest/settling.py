@@ -40,11 +40,14 @@ def settle(tenant_id: int, normalised: Sequence[NormalisedReceipt], assigned: As
 
 
 def settle_failed(tenant_id: int, receipt_id: int, *, error: Exception | str, now: datetime) -> None:
-    """A receipt that fails by itself: kept, shown with its error, replayed once the cause is mended."""
+    """A receipt that fails by itself: kept, shown with its error, replayed once the cause is mended.
+
+    Runs that an earlier reading found stay as they are.
+    """
     words = clean(error if isinstance(error, str) else f"{type(error).__name__}: {error}", 500)
     note = InboxNote(receipt_id=receipt_id, place=-1, reason="failed", detail=f"Processing failed: {words}")
     row = {"id": receipt_id, "state": "inbox", "format": "", "reason": "failed", "error": note.detail,
-           "error_line": None, "runs": 0}  # fmt: skip
+           "error_line": None, "runs": None}  # fmt: skip
     write_receipts(tenant_id, [row], now=now)
     write_notes(tenant_id, [note], [receipt_id], now=now)
     leave_queue(tenant_id, [receipt_id])
@@ -54,7 +57,8 @@ def write_receipts(tenant_id: int, rows: Sequence[Mapping[str, object]], *, now:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE ingest_receipt receipt SET state = new.state, format = new.format, reason = new.reason, "
-            "error = new.error, error_line = new.error_line, runs = new.runs, processed_at = %s "
+            "error = new.error, error_line = new.error_line, runs = coalesce(new.runs, receipt.runs), "
+            "processed_at = %s "
             "FROM jsonb_to_recordset(%s::jsonb) AS new(id bigint, state text, format text, reason text, error text, "
             "error_line int, runs int) WHERE receipt.tenant_id = %s AND receipt.id = new.id",
             [now, orjson.dumps(rows).decode(), tenant_id],
