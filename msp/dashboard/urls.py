@@ -29,6 +29,7 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<uuid:uid>/close/", incidents.close, name="incident-close"),
     path("tickets/", tickets.list_all, name="tickets"),
     path("tickets/<uuid:uid>/", tickets.show_ticket, name="ticket"),
+    path("tickets/<uuid:uid>/looked-up/", tickets.say_whether_it_exists, name="ticket-looked-up"),
     path("tickets/<uuid:uid>/send-again/", tickets.send_again, name="ticket-send-again"),
     path("inbox/", inbox.list_all, name="inbox"),
     path("inbox/settle/", inbox.settle, name="inbox-settle"),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.test import Client as Browser
 
-from alerts.models import IncidentEvent
+from alerts.models import Destination, IncidentEvent
 from msp.outbox.models import Lane
 from msp.tenants.models import AuditEntry
 from tests.dashboard import scene
@@ -134,3 +134,19 @@ def test_login_works_with_the_password(stage: Stage) -> None:
     response = browser.post("/login/", {"username": "TECH@northwind.example", "password": PASSWORD})
     assert response.status_code == 302
     assert browser.get("/").status_code == 200
+
+
+def test_a_person_says_whether_a_ticket_of_unknown_outcome_exists(stage: Stage) -> None:
+    config = {"host": "mail.example", "sender": "robot@msp.example", "recipients": ["desk@tickets.example"]}
+    ticket = scene.make_ticket(stage.world.job, stuck=True, confirmed_state="none", create_attempted_at=scene.now())
+    Destination.objects.of(stage.world.tenant).filter(pk=ticket.destination_id).update(gateway="email", config=config)
+    Lane.objects.of(stage.world.tenant).update(unknown=True)
+    browser = browser_of(stage.world.technician)
+    assert "Is the ticket there?" in browser.get(f"/tickets/{ticket.uid}/").content.decode()
+    browser.post(f"/tickets/{ticket.uid}/looked-up/", {"exists": "yes"})
+    ticket.refresh_from_db()
+    assert ticket.confirmed_state == "open"
+    assert ticket.external_id == f"<{ticket.reference}.0.create@msp.example>"
+    assert not Lane.objects.of(stage.world.tenant).get(object_id=ticket.pk).stuck
+    assert browser.post(f"/tickets/{ticket.uid}/looked-up/", {"exists": "yes"}).status_code == 409
+    assert AuditEntry.objects.of(stage.world.tenant).filter(action="ticket looked up by hand").count() == 1

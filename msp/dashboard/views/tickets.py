@@ -10,7 +10,9 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
+from alerts.delivering import answer_unknown
 from alerts.queries import find_ticket, list_tickets
+from integrations.errors import PermanentFailure
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
 from msp.outbox import lanes
@@ -42,6 +44,28 @@ def show_ticket(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     return render(
         request, "ticket.html", {"ticket": found(find_ticket(request.scope.reach, uid, now=request.now), "ticket")}
     )
+
+
+@staff_action
+def say_whether_it_exists(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """A call's answer was lost and the other system cannot be searched: a person looked and says what is there."""
+    ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket").row
+    if not ticket.stuck or not ticket.unknown:
+        raise Refused("Nothing is unknown about this ticket any more.")
+    exists, external_id = request.POST.get("exists") == "yes", request.POST.get("external_id", "").strip()[:200]
+    try:
+        answer_unknown(
+            request.scope.tenant,
+            str(uid),
+            exists=exists,
+            external_id=external_id,
+            actor=request.scope.actor,
+            now=request.now,
+        )
+    except PermanentFailure as failure:
+        raise Refused(failure.reason) from failure
+    messages.success(request, "Noted: delivery goes on from there.")
+    return redirect("ticket", uid)
 
 
 @staff_action
