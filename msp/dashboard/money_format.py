@@ -42,7 +42,7 @@ REASON_WORDS = {
     "grew": "more data", "shrank": "less data", "same": "unchanged",
 }  # fmt: skip
 #: Decimals of a size beside its exact bytes.
-PLACES = 6
+PLACES = 9
 HEIGHT, STEP, BAR = 64, 12, 9
 
 
@@ -92,7 +92,7 @@ def exact_bytes(value: int | None) -> str:
 
 @register.simple_tag
 def in_unit(value: int | None, unit: str) -> str:
-    """Bytes in a plan's unit: exact where the decimals end within six places, else rounded and marked so."""
+    """Bytes in a plan's unit: exact where the decimals end within nine places (GB always), else marked."""
     if value is None:
         return "–"
     exact = Fraction(value, size_of(unit))
@@ -105,6 +105,12 @@ def in_unit(value: int | None, unit: str) -> str:
 def result_of(sentence: str) -> str:
     """What a step of a working comes to, as people read it: the part after its last equals sign."""
     return sentence.rsplit(" = ", 1)[-1]
+
+
+@register.filter
+def first_proof(selection: Any) -> Any:
+    """The first day of a selection that rests on a figure; None if none does."""
+    return next((day for day in selection.days if day.measured_on is not None), None)
 
 
 @register.simple_tag

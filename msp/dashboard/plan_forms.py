@@ -30,6 +30,8 @@ from msp.dashboard.forms import BadField, Field
 from msp.dashboard.typing_in import read_one, read_typed
 
 ROWS_AT_FIRST, MOST_ROWS = 2, 30
+#: Settings of a row that need not be typed: each band begins where the one before ends.
+FOLLOWS = ("above",)
 MOST_PREVIEWED = Decimal(10) ** 9
 #: The month that a preview is computed for: 31 days, every one measured.
 PREVIEW_MONTH = month_of(2026, 1)
@@ -221,11 +223,16 @@ def _stored(each: ParamField, value: Any) -> Any:
 
 def _list_rows(each: ParamField, typed: QueryDict, error: BadField | None) -> ListRows:
     rows = tuple(
-        _filled([_price_field(item, prefix=f"{each.name}-{place}-") for item in each.fields], typed, error)
+        _filled([_price_field(item, prefix=f"{each.name}-{place}-") for item in _row_items(each)], typed, error)
         for place in range(1, _row_count(each, typed) + 1)
     )
     reason = error.reason if error and error.field == each.name else ""
     return ListRows(each.name, each.name.replace("_", " ").capitalize(), each.help, rows, reason)
+
+
+def _row_items(each: ParamField) -> tuple[ParamField, ...]:
+    """A band's end is asked for first; where it begins follows from the one before."""
+    return tuple(reversed([item for item in each.fields if item.name not in FOLLOWS]))
 
 
 def _row_count(each: ParamField, typed: QueryDict) -> int:
@@ -237,7 +244,7 @@ def _row_count(each: ParamField, typed: QueryDict) -> int:
 def _read_rows(each: ParamField, typed: QueryDict) -> list[dict[str, Any]]:
     rows = []
     for place in range(1, _row_count(each, typed) + 1):
-        inputs = {item.name: (item, _price_field(item, prefix=f"{each.name}-{place}-")) for item in each.fields}
+        inputs = {item.name: (item, _price_field(item, prefix=f"{each.name}-{place}-")) for item in _row_items(each)}
         values = {name: _stored(item, read_one(shown, typed)) for name, (item, shown) in inputs.items()}
         rows.append({name: value for name, value in values.items() if value is not None})
     return rows

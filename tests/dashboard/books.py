@@ -35,7 +35,8 @@ class Books:
     bakery: Invoice
 
     def fresh(self, invoice: Invoice) -> Invoice:
-        return Invoice.objects.of(self.world.tenant).get(pk=invoice.pk)
+        found: Invoice = Invoice.objects.of(self.world.tenant).get(pk=invoice.pk)
+        return found
 
     def draft_again(self) -> None:
         self.run = draft_run(
@@ -50,7 +51,7 @@ def last_month() -> tuple[date, date]:
 
 
 def keep_books(world: World, *, missing: int = 0) -> Books:
-    """Acme holds 250 GB and the bakery 40 GB on every day of last month; Acme has no figure on ``missing`` last days."""
+    """Acme holds 250 GB and the bakery 40 GB on every day of last month; on ``missing`` last days Acme has none."""
     first_day, end = last_month()
     seller = Seller.objects.of(world.tenant).create(
         legal_name="Northwind MSP GmbH", country="DE", address="Hafenstr. 1\n20457 Hamburg", bank="DE00 1234"
@@ -65,7 +66,7 @@ def keep_books(world: World, *, missing: int = 0) -> Books:
     bakery_job = make_job(world.tenant, world.server, world.resold_client, "oven")
     measure_by_runs(bakery_job, first_day, end, BAKERY_GB * GB)
     run = draft_run(world.tenant, seller, first_day=first_day, actor=ACTOR, now=datetime.now(UTC))
-    invoices = {row.bill_to_id: row for row in Invoice.objects.of(world.tenant).filter(run=run)}
+    invoices: dict[int, Invoice] = {row.bill_to_id: row for row in Invoice.objects.of(world.tenant).filter(run=run)}
     acme = invoices.pop(payer.pk)
     (bakery,) = invoices.values()
     return Books(world, month, first_day, seller, plan, agreement, subscription, run, acme, bakery)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.urls import reverse
@@ -39,11 +40,11 @@ def invite(request: StaffRequest, *, email: str, name: str, role: str, reseller:
             raise BadField("email", f"{email} belongs to {tenant.name} already.")
         made = Membership.objects.of(tenant).create(user=user, role=role, reseller=reseller, created_at=request.now)
         record(request, "person invited", made, kind="person", after=_told(made))
-    return Invited(made, password_link(request, user) if is_new else "")
+    return Invited(made, password_link(user) if is_new else "")
 
 
 def set_role(request: StaffRequest, member: Membership, *, role: str, reseller: Reseller | None) -> None:
-    """Another role. Raises Refused for the last owner and for oneself."""
+    """Another role. Raises Refused for the last owner."""
     with transaction.atomic():
         locked = _locked(request, member)
         before = _told(locked)
@@ -56,7 +57,7 @@ def set_role(request: StaffRequest, member: Membership, *, role: str, reseller: 
 
 
 def remove(request: StaffRequest, member: Membership) -> None:
-    """Take a person off this tenant; a login that belongs nowhere any more is switched off."""
+    """Take a person off this tenant; their login stays, and opens nothing here. Raises Refused for the last owner."""
     with transaction.atomic():
         locked = _locked(request, member)
         _refuse_last_owner(request, locked)
@@ -69,13 +70,14 @@ def new_link(request: StaffRequest, member: Membership) -> str:
     if Membership.unwalled.filter(user_id=member.user_id).exclude(tenant=request.scope.tenant).exists():
         raise Refused(f"{member.user.email} belongs to another tenant too: they set their password themselves.")
     record(request, "password link made", member, kind="person")
-    return password_link(request, member.user)
+    return password_link(member.user)
 
 
-def password_link(request: StaffRequest, user: User) -> str:
+def password_link(user: User) -> str:
     """The address under which this person sets a password; it works once, for three days."""
     who = urlsafe_base64_encode(force_bytes(user.pk))
-    return request.build_absolute_uri(reverse("set-password", args=[who, default_token_generator.make_token(user)]))
+    address = reverse("set-password", args=[who, default_token_generator.make_token(user)])
+    return f"{settings.BACKLEDGER.base_url}{address}"
 
 
 def _locked(request: StaffRequest, member: Membership) -> Membership:

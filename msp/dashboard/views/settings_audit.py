@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -58,5 +59,5 @@ def _entry(row: AuditEntry) -> Entry:
 
 
 def _words(value: Any) -> str:
-    text = "" if value is None else value if isinstance(value, str) else str(value)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 300 else f"{text[:300]}…"

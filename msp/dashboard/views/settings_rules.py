@@ -172,8 +172,8 @@ def _switches(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> tuple[Fiel
 def _parameters(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> Iterable[Field]:
     for field, declared in zip(fields_of_params(rule.Params, own), fields(rule.Params), strict=True):
         inherited = _words(getattr(above.params, declared.name))
-        unit = f" {field.unit}" if field.unit else ""
-        told = f"{field.help} Inherited: {inherited}{unit}, from {_source(above, declared.name)}."
+        value = _with_unit(getattr(above.params, declared.name), field.unit)
+        told = f"{field.help} Inherited: {value}, from {_source(above, declared.name)}."
         # the limits are the rule's to check: its sentence names them
         yield replace(
             field,
@@ -190,7 +190,7 @@ def _summary(rule: Rule, holds: Resolved) -> tuple[tuple[str, str, str], ...]:
     rows = [
         (
             str(field.metadata["label"]),
-            f"{_words(getattr(holds.params, field.name))} {field.metadata['unit']}".strip(),
+            _with_unit(getattr(holds.params, field.name), str(field.metadata["unit"])),
             _source(holds, field.name),
         )
         for field in fields(rule.Params)
@@ -202,6 +202,12 @@ def _words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def _with_unit(value: object, unit: str) -> str:
+    """ "3 runs", "1 run"."""
+    one = not isinstance(value, bool) and value == 1 and unit.endswith("s")
+    return f"{_words(value)} {unit[:-1] if one else unit}".strip()
 
 
 def _source(resolved: Resolved, name: str) -> str:
