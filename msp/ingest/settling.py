@@ -88,15 +88,24 @@ def write_notes(tenant_id: int, notes: Sequence[InboxNote], receipt_ids: Sequenc
             "ON CONFLICT (tenant_id, receipt_id, place) DO UPDATE SET reason = excluded.reason, "
             "detail = excluded.detail, line = excluded.line, format = excluded.format, "
             "state = 'open', settled_at = NULL, settled_by = '' "
-            "WHERE ingest_inboxitem.state <> 'dismissed'",
+            "WHERE ingest_inboxitem.state <> 'dismissed' RETURNING receipt_id, place",
             [tenant_id, now, orjson.dumps(rows).decode()],
         )
+        opened = set(cursor.fetchall())
+    dismissed = {note.receipt_id for note in notes if (note.receipt_id, note.place) not in opened}
+    if dismissed:
+        close_dismissed(tenant_id, dismissed)
+
+
+def close_dismissed(tenant_id: int, receipt_ids: Collection[int]) -> None:
+    """Receipts that were read again and hold nothing open but what a person had dismissed."""
+    with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE ingest_receipt receipt SET state = CASE WHEN runs > 0 THEN 'done' ELSE 'dismissed' END "
             "WHERE tenant_id = %s AND id = ANY(%s) AND state = 'inbox' "
             "AND NOT EXISTS (SELECT 1 FROM ingest_inboxitem item WHERE item.state = 'open' "
             "AND item.tenant_id = receipt.tenant_id AND item.receipt_id = receipt.id)",
-            [tenant_id, sorted({note.receipt_id for note in notes})],
+            [tenant_id, sorted(receipt_ids)],
         )
 
 
