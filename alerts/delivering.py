@@ -77,6 +77,9 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         lanes.settle_later(claim, now=now, reason=reason, retry_after=PAUSE.total_seconds(), unknown=claim.unknown)
         return
     action = choose_action(errand)
+    if action == "close" and may_have_closed(errand):
+        settle_unknown(errand, action=action, reason="The worker ended while it closed the ticket.", now=now)
+        return
     try:
         ACTIONS[action](errand, now=now)
     except TemporaryFailure as failure:
@@ -189,13 +192,21 @@ def comment(errand: Errand, *, now: datetime) -> None:
 
 
 def close(errand: Errand, *, now: datetime) -> None:
-    """The final words and the closing, the last call of a ticket: a message after it would open the ticket again."""
+    """The final words and the closing, the last call of a ticket: a message after it would open the ticket again.
+
+    That we try is stored first, so that a worker which dies in the call leaves a trace.
+    """
     if not lanes.extend(errand.claim, now=now):
         return
     sequence = next_sequence(errand)
-    errand.gateway.close(
-        errand.config, errand.thread, letter(errand), sequence=sequence, call=errand.call(action="close", now=now)
-    )
+    tickets_of(errand).update(thread={**errand.ticket.thread, "closing": str(sequence)})
+    try:
+        errand.gateway.close(
+            errand.config, errand.thread, letter(errand), sequence=sequence, call=errand.call(action="close", now=now)
+        )
+    except (TemporaryFailure, PermanentFailure):
+        tickets_of(errand).update(thread=errand.ticket.thread)
+        raise
     confirm_told(
         errand,
         action="close",
@@ -296,18 +307,14 @@ def set_told(errand: Errand, *, now: datetime) -> None:
 
 
 def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -> None:
-    """The call may have worked. A creation is looked up; a repeated write is safe only where its key is honoured.
-
-    A comment on a system that cannot be searched counts as told (nothing is told twice); a closing there waits for a
-    person, since a ticket left open is worse than a question.
+    """The call may have worked. A creation is looked up. A comment is repeated with the same id: told twice is better
+    than a problem that nobody heard of. A closing is repeated only where the system can be asked, since a second
+    closing mail may open the ticket again: elsewhere a person looks.
     """
-    searchable = errand.gateway.find_after(errand.config) is not None
-    if action in ("create", "find") or searchable:
-        lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
-    elif action == "comment":
-        confirm_told(errand, action="comment", now=now)
-    else:
+    if action == "close" and errand.gateway.find_after(errand.config) is None:
         lanes.settle_stuck(errand.claim, now=now, reason=f"{reason} Look whether the ticket is closed.", unknown=True)
+    else:
+        lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
 
 
 # --- small things ------------------------------------------------------------------------------------------------
@@ -316,6 +323,13 @@ def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -
 def tickets_of(errand: Errand) -> Any:
     """The ticket's row as a query, so that updates never overwrite what others changed meanwhile."""
     return Ticket.objects.of(errand.claim.tenant_id).filter(pk=errand.ticket.pk)
+
+
+def may_have_closed(errand: Errand) -> bool:
+    """A closing was begun, its end is not known, and the other system cannot be asked."""
+    return (
+        errand.claim.unknown and "closing" in errand.ticket.thread and errand.gateway.find_after(errand.config) is None
+    )
 
 
 def next_sequence(errand: Errand) -> int:
@@ -333,7 +347,8 @@ def answer_unknown(
     """A person says whether a ticket of unknown outcome exists there; delivery goes on from that."""
     ticket = Ticket.objects.of(tenant).select_related("destination").get(uid=ticket_uid)
     with transaction.atomic():
-        values: dict[str, Any] = {"create_attempted_at": None}
+        thread = {name: value for name, value in ticket.thread.items() if name != "closing"}
+        values: dict[str, Any] = {"create_attempted_at": None, "thread": thread}
         if exists and ticket.confirmed_state == "none":
             values |= {
                 "external_id": external_id or presumed_id(ticket),

@@ -153,7 +153,9 @@ def settle_stuck(claimed: Claim, *, now: datetime, reason: str, unknown: bool = 
 def free(tenant_id: int, lane_ids: Iterable[int], *, now: datetime) -> int:
     """Let stuck lanes try again now, on a person's word; answers how many."""
     lanes = Lane.objects.of(tenant_id).filter(pk__in=list(lane_ids), wanted__gt=0)
-    return lanes.filter(claim_token__isnull=True).update(stuck=False, attempts=0, next_attempt_at=now, updated_at=now)
+    return lanes.filter(claim_token__isnull=True).update(
+        stuck=False, unknown=False, attempts=0, next_attempt_at=now, updated_at=now
+    )
 
 
 def stuck_lane_ids(tenant_id: int, kind: str, object_id: int) -> list[int]:

@@ -272,6 +272,45 @@ def test_a_worker_that_dies_in_the_call_does_not_double_the_ticket(play: Play, d
     assert not lanes.settle_done(claim, now=play.now)
 
 
+def test_a_closing_mail_of_unknown_outcome_waits_for_a_person(play: Play, mailbox: Mailbox) -> None:
+    """A second closing mail may open the ticket again; a worker that died in the call counts as unknown, too."""
+    from msp.outbox import lanes
+
+    play.to_mail(mailbox)
+    play.run("failure", **FAILED)
+    play.deliver()
+    play.run("success")
+    (claim,) = lanes.claim("ticket", now=play.now, limit=1)
+    thread = play.ticket().thread
+    Ticket.objects.of(play.world.tenant).update(
+        thread={**thread, "closing": "1"}
+    )  # stored before the call; then killed
+    play.wait(minutes=3)
+    play.deliver()
+    assert (len(mailbox.kept), play.lane().stuck, claim.unknown) == (1, True, False)
+    answer_unknown(play.world.tenant, str(play.ticket().uid), exists=False, external_id="", actor="tech", now=play.now)
+    play.deliver()
+    assert (len(mailbox.kept), play.ticket().confirmed_state) == (2, "closed")
+
+
+def test_a_further_problem_is_told_again_rather_than_never(play: Play, mailbox: Mailbox) -> None:
+    play.to_mail(mailbox, grouping="client")
+    other = make_job(
+        play.world.tenant, play.world.server, play.world.client, "databases", registered_at=NOW - timedelta(hours=1)
+    )
+    play.run("failure", **FAILED)
+    play.deliver()
+    play.run("failure", job=other, **FAILED)
+    mailbox.fail_next("drop after mail")
+    play.deliver()
+    assert play.incident().told_at is None
+    play.wait(minutes=5)
+    play.deliver()
+    assert play.incident().told_at == play.now
+    second, third = mailbox.messages()[1:]
+    assert second["Message-ID"] == third["Message-ID"]
+
+
 def test_an_outage_collapses_to_what_is_still_true(play: Play, desk: TicketServer) -> None:
     play.to_desk(desk)
     play.run("failure", **FAILED)
