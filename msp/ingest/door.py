@@ -91,7 +91,7 @@ class Door:
         self._most = most
         self._queue_size = queue_size
         self._now = now
-        self._budget = Budget(max(4 * most, 64 * 1024 * 1024))
+        self._budget = Budget(max(2 * most, 64 * 1024 * 1024))
         self._waker = Waker(wake)
         self._parts: tuple[KeyRing, Writer] | None = None
 
