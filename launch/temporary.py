@@ -24,15 +24,18 @@ PREFIX = "backledger-test-"
 
 
 @contextmanager
-def temporary_servers(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yields the environment for the product's processes; prints which engines serve it."""
+def temporary_servers(variables: Mapping[str, str], *, durable: bool = False) -> Iterator[dict[str, str]]:
+    """Yields the environment for the product's processes; prints which engines serve it.
+
+    ``durable``: PostgreSQL writes to the disk before it confirms, as in production. Tests have no use for that.
+    """
     is_root = os.geteuid() == 0
     remove_abandoned(Path(tempfile.gettempdir()))
     places = make_places(Path(tempfile.mkdtemp(prefix=PREFIX)), is_root=is_root)
     lock = claim(places)
     servers: list[Server] = []
     try:
-        yield start_for_tests(places, variables=variables, servers=servers)
+        yield start_for_tests(places, variables=variables, servers=servers, durable=durable)
     finally:
         for server in reversed(servers):
             server.stop()
@@ -42,11 +45,15 @@ def temporary_servers(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
             os.close(lock)
 
 
-def start_for_tests(places: Places, *, variables: Mapping[str, str], servers: list[Server]) -> dict[str, str]:
+def start_for_tests(
+    places: Places, *, variables: Mapping[str, str], servers: list[Server], durable: bool
+) -> dict[str, str]:
     keys = generate_keys()
     urls = {name: variables[name] for name in ("DATABASE_URL", "REDIS_URL") if variables.get(name)}
     if "DATABASE_URL" not in urls:
-        servers.append(start_postgres(places, variables=variables, password=keys.postgres_password, throw_away=True))
+        servers.append(
+            start_postgres(places, variables=variables, password=keys.postgres_password, throw_away=not durable)
+        )
         urls["DATABASE_URL"] = servers[-1].url
     if "REDIS_URL" not in urls:
         servers.append(start_redis(places, password=keys.redis_password))

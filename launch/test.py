@@ -39,10 +39,11 @@ def test() -> int:
 
 
 def bench() -> int:
-    """Run the measurements of ``tests/bench`` with the arguments of ARGS."""
+    """Run the measurements of ``tests/bench`` with the arguments of ARGS, on private servers that write to the disk."""
     signal.signal(signal.SIGTERM, interrupt)
     command = [sys.executable, "-m", "tests.bench", *shlex.split(os.environ.get("ARGS", ""))]
-    with temporary_servers(os.environ) as environment:
+    variables = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    with temporary_servers(variables, durable=True) as environment:
         return run_command(command, environment=environment)
 
 

@@ -1,0 +1,83 @@
+"""``python -m tests.bench``: all measurements, one after the other, bounded in number and time; prints a table.
+
+Called by ``make bench``, which starts the servers; docs/performance.md says how to read the figures. Ends with 1 when
+logs were refused or lost, never because a figure is low.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.bench.database import describe_server, own_database, prepare_tables
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured; ``seconds`` bounds the posting of each load."""
+
+    posts: int
+    batch_logs: int
+    due: int
+    seconds: float
+
+
+def main(arguments: Sequence[str]) -> int:
+    sizes = read_sizes(arguments)
+    with own_database():
+        import django
+
+        django.setup()
+        from django.db import connection
+
+        try:
+            prepare_tables()
+            print(f"{describe_server()}; {os.cpu_count()} cores for database, load and product", flush=True)
+            measure(sizes)
+        except RuntimeError as error:
+            print(f"\nThe measurement failed: {error}", file=sys.stderr)
+            return 1
+        finally:
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]
+    return 0
+
+
+def read_sizes(arguments: Sequence[str]) -> Sizes:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures Backledger on this machine.")
+    parser.add_argument("--posts", type=int, default=20_000, help="logs posted one by one")
+    parser.add_argument("--batch-logs", type=int, default=40_000, help="logs posted in batches of 500")
+    parser.add_argument("--due", type=int, default=20_000, help="overdue jobs for the sweep")
+    parser.add_argument("--seconds", type=float, default=60, help="longest time of posting, each")
+    given = parser.parse_args(arguments)
+    return Sizes(given.posts, given.batch_logs, given.due, given.seconds)
+
+
+def measure(sizes: Sizes) -> None:
+    """In an order that is fair: the product is warm before it is measured, and stopped before what runs without it."""
+    from tests.bench.estate import make_senders
+    from tests.bench.ingesting import copy_rate, measure_batches, measure_single, statements_for, warm_up
+    from tests.bench.product import running_product
+    from tests.bench.report import Results, say, tell
+    from tests.bench.sweeping import run_sweep
+
+    senders = make_senders()
+    with running_product(os.environ) as product:
+        say("posting one log of every job, so that all is warm ...")
+        warm_up(senders, port=product.port)
+        say(f"posting {sizes.posts:,} logs one by one ...")
+        single = measure_single(senders, number=sizes.posts, port=product.port, seconds=sizes.seconds)
+        say(f"posting {sizes.batch_logs:,} logs in batches ...")
+        batch = measure_batches(senders, number=sizes.batch_logs, port=product.port, seconds=sizes.seconds)
+        peaks = product.peaks()
+    say("copying the same rows, counting statements, sweeping ...")
+    limit = copy_rate()
+    statements = {number: statements_for(senders[0], number=number) for number in (1, 500)}
+    tell(Results(limit, single, batch, statements, run_sweep(due=sizes.due), peaks))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""Prints the figures as a table, each beside what it is to be compared with. Called by ``tests.bench.__main__``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.bench.ingesting import LINES, Flow
+from tests.bench.sweeping import Swept
+
+#: A self-hosted Healthchecks 4.3 on PostgreSQL, four uWSGI processes, 2 kB bodies, two cores: posts, overdue checks.
+PEER_POSTS, PEER_CHECKS = 138, 132
+WIDTH = 44
+
+
+@dataclass(frozen=True)
+class Results:
+    """``limit``: receipts a second of a bare COPY; ``statements`` by number of receipts; ``peaks``: MiB by process."""
+
+    limit: float
+    single: Flow
+    batch: Flow
+    statements: Mapping[int, int]
+    swept: Swept
+    peaks: Mapping[str, tuple[float, ...]]
+
+
+def tell(results: Results) -> None:
+    say("")
+    row("Limit: COPY of the same receipts and bodies", f"{results.limit:9,.0f} receipts/s")
+    tell_flow("Single posts", results.single, limit=results.limit)
+    tell_waits(results.single)
+    tell_flow(f"Batches of {LINES} logs", results.batch, limit=results.limit)
+    for number, count in results.statements.items():
+        row(f"Statements for a batch of {number}", f"{count:9,}")
+    tell_sweep(results.swept)
+    for name, sizes in results.peaks.items():
+        row(f"Memory, peak: {name}", f"{max(sizes):9,.0f} MiB   largest of {len(sizes)}")
+
+
+def tell_flow(what: str, flow: Flow, *, limit: float) -> None:
+    accepted, processed = flow.accepted_per_second, flow.processed_per_second
+    row(f"{what}: accepted", f"{accepted:9,.0f} logs/s   {times(accepted / PEER_POSTS)} of {PEER_POSTS}/s")
+    row(
+        f"{what}: processed to incidents",
+        f"{processed:9,.0f} logs/s   {times(processed / PEER_POSTS)} of {PEER_POSTS}/s",
+    )
+    row(f"{what}: accepted of the limit", f"{accepted / limit:9.1%}")
+    row(f"{what}: processed of the accepted", f"{processed / accepted:9.1%}")
+
+
+def tell_waits(flow: Flow) -> None:
+    half, most = flow.posted.percentile(0.5) * 1000, flow.posted.percentile(0.99) * 1000
+    row("Single posts: answered after", f"{half:9,.0f} ms       99 % within {most:,.0f} ms")
+
+
+def tell_sweep(swept: Swept) -> None:
+    rate = swept.checks_per_second
+    row(
+        "Sweep: overdue jobs found and evaluated",
+        f"{rate:9,.0f} checks/s {times(rate / PEER_CHECKS)} of {PEER_CHECKS}/s",
+    )
+    row("Sweep: opened", f"{swept.incidents:9,} incidents, {swept.tickets:,} tickets, of {swept.jobs:,} due jobs")
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:5.1f} times"
+
+
+def row(name: str, figure: str) -> None:
+    say(f"{name:<{WIDTH}}{figure}")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
