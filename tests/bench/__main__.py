@@ -59,23 +59,23 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
 def measure(sizes: Sizes) -> None:
     """In an order that is fair: the product is warm before it is measured, and stopped before what runs without it."""
     from tests.bench.estate import make_senders
-    from tests.bench.ingesting import copy_rate, measure_batches, measure_single, statements_for, warm_up
+    from tests.bench.ingesting import Ingesting, copy_rate
     from tests.bench.product import running_product
     from tests.bench.report import Results, say, tell
     from tests.bench.sweeping import run_sweep
 
-    senders = make_senders()
+    ingesting = Ingesting(make_senders(), most_logs=sizes.posts + sizes.batch_logs)
     with running_product(os.environ) as product:
         say("posting one log of every job, so that all is warm ...")
-        warm_up(senders, port=product.port)
+        ingesting.warm_up(port=product.port)
         say(f"posting {sizes.posts:,} logs one by one ...")
-        single = measure_single(senders, number=sizes.posts, port=product.port, seconds=sizes.seconds)
+        single = ingesting.measure_single(sizes.posts, port=product.port, seconds=sizes.seconds)
         say(f"posting {sizes.batch_logs:,} logs in batches ...")
-        batch = measure_batches(senders, number=sizes.batch_logs, port=product.port, seconds=sizes.seconds)
+        batch = ingesting.measure_batches(sizes.batch_logs, port=product.port, seconds=sizes.seconds)
         peaks = product.peaks()
     say("copying the same rows, counting statements, sweeping ...")
     limit = copy_rate()
-    statements = {number: statements_for(senders[0], number=number) for number in (1, 500)}
+    statements = {number: ingesting.count_statements(number) for number in (1, 500)}
     tell(Results(limit, single, batch, statements, run_sweep(due=sizes.due), peaks))
 
 

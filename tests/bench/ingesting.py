@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -19,11 +19,12 @@ from msp import pipeline
 from msp.ingest.storing import Incoming, store
 from tests.bench.estate import JOBS_EACH, Sender
 from tests.bench.load import CONNECTIONS, Posted, make_request, post_all
-from tests.bench.logs import Log, make_logs
+from tests.bench.logs import STEP, Log, make_logs, turns_of
 
 LINES = 500
 BATCH_CONNECTIONS = 4
 EMPTY_SECONDS = 180.0
+ENVELOPE = {"envelope": True}
 
 
 @dataclass(frozen=True)
@@ -43,44 +44,52 @@ class Flow:
         return self.logs / self.seconds
 
 
-def warm_up(senders: Sequence[Sender], *, port: int) -> None:
-    """One log of every job, so that the jobs are known and every process has done its work once; not measured."""
-    requests = single_requests(senders, number=JOBS_EACH * len(senders), series="first")
-    run_flow(requests, logs=len(requests), port=port, seconds=EMPTY_SECONDS, connections=CONNECTIONS)
+class Ingesting:
+    """The measurements share the senders, and the hour of the next log: each job's runs follow each other in time."""
+
+    def __init__(self, senders: Sequence[Sender], *, most_logs: int) -> None:
+        self.senders = senders
+        self.jobs = JOBS_EACH * len(senders)
+        self._since = datetime.now(UTC) - (turns_of(most_logs, jobs=self.jobs) + 25) * STEP
+
+    def warm_up(self, *, port: int) -> None:
+        """One log of every job, so that the jobs are known and every process has done its work once; not measured."""
+        requests = single_requests(self.next_logs(self.jobs))
+        run_flow(requests, logs=self.jobs, port=port, seconds=EMPTY_SECONDS, connections=CONNECTIONS)
+
+    def measure_single(self, number: int, *, port: int, seconds: float) -> Flow:
+        requests = single_requests(self.next_logs(number))
+        return run_flow(requests, logs=number, port=port, seconds=seconds, connections=CONNECTIONS)
+
+    def measure_batches(self, number: int, *, port: int, seconds: float) -> Flow:
+        requests = batch_requests(self.next_logs(number))
+        return run_flow(requests, logs=number, port=port, seconds=seconds, connections=BATCH_CONNECTIONS)
+
+    def count_statements(self, number: int) -> int:
+        """How many statements carry a batch of ``number`` receipts of one tenant through the line."""
+        own = [(one, log) for one, log in self.next_logs(number * len(self.senders)) if one is self.senders[0]]
+        return statements_for(own)
+
+    def next_logs(self, number: int) -> list[tuple[Sender, Log]]:
+        """The senders in turn, the jobs of each in turn."""
+        each = turns_of(number, jobs=len(self.senders))
+        since, self._since = self._since, self._since + turns_of(each, jobs=JOBS_EACH) * STEP
+        by_sender = [make_logs(each, jobs=JOBS_EACH, since=since, sender=one.key) for one in self.senders]
+        turns = zip(*by_sender, strict=True)
+        return list(islice(((one, log) for turn in turns for one, log in zip(self.senders, turn, strict=True)), number))
 
 
-def measure_single(senders: Sequence[Sender], *, number: int, port: int, seconds: float) -> Flow:
-    requests = single_requests(senders, number=number, series="single")
-    return run_flow(requests, logs=number, port=port, seconds=seconds, connections=CONNECTIONS)
-
-
-def measure_batches(senders: Sequence[Sender], *, number: int, port: int, seconds: float) -> Flow:
-    requests = batch_requests(senders, number=number, series="batch")
-    return run_flow(requests, logs=number, port=port, seconds=seconds, connections=BATCH_CONNECTIONS)
-
-
-def logs_of(senders: Sequence[Sender], *, number: int, series: str) -> list[tuple[Sender, Log]]:
-    """``number`` logs, the senders in turn; each job's last run ended a short while ago."""
-    each = -(-number // len(senders))
-    first_end = datetime.now(UTC) - timedelta(hours=each // JOBS_EACH + 1)
-    by_sender = [make_logs(each, jobs=JOBS_EACH, first_end=first_end, series=f"{series} {one.key}") for one in senders]
-    in_turn = (
-        (sender, log) for turn in zip(*by_sender, strict=True) for sender, log in zip(senders, turn, strict=True)
-    )
-    return list(islice(in_turn, number))
-
-
-def single_requests(senders: Sequence[Sender], *, number: int, series: str) -> list[bytes]:
+def single_requests(logs: Sequence[tuple[Sender, Log]]) -> list[bytes]:
     return [
         make_request(f"/api/v1/logs?job={log.job}&exit_code={log.exit_code}", key=sender.key, body=log.content.encode())
-        for sender, log in logs_of(senders, number=number, series=series)
+        for sender, log in logs
     ]
 
 
-def batch_requests(senders: Sequence[Sender], *, number: int, series: str) -> list[bytes]:
+def batch_requests(logs: Sequence[tuple[Sender, Log]]) -> list[bytes]:
     """Requests of ``LINES`` envelopes, each of one sender."""
     lines: dict[Sender, list[bytes]] = {}
-    for sender, log in logs_of(senders, number=number, series=series):
+    for sender, log in logs:
         lines.setdefault(sender, []).append(log.envelope())
     return [
         make_request("/api/v1/logs/batch", key=sender.key, body=b"\n".join(part), content_type="application/x-ndjson")
@@ -107,9 +116,8 @@ def wait_until_processed() -> None:
     deadline = time.monotonic() + EMPTY_SECONDS
     while ask("SELECT EXISTS (SELECT FROM ingest_receiptqueue)"):
         if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"after {EMPTY_SECONDS:g} s {ask('SELECT count(*) FROM ingest_receiptqueue'):,} logs wait"
-            )
+            waiting = ask("SELECT count(*) FROM ingest_receiptqueue")
+            raise RuntimeError(f"after {EMPTY_SECONDS:g} s {waiting:,} logs still wait")
         time.sleep(0.05)
 
 
@@ -156,13 +164,12 @@ def read_out(table: str) -> bytes:
 # --- statements --------------------------------------------------------------------------------------------------
 
 
-def statements_for(sender: Sender, *, number: int) -> int:
-    """How many statements carry a batch of ``number`` receipts from the queue to incidents; their jobs are known."""
-    now, series = datetime.now(UTC), f"counted {number}"
-    logs = make_logs(number, jobs=JOBS_EACH, first_end=now - timedelta(hours=number // JOBS_EACH + 1), series=series)
+def statements_for(logs: Sequence[tuple[Sender, Log]]) -> int:
+    """Store these logs of one tenant, process them in this process, and count. Raises RuntimeError."""
+    now, sender = datetime.now(UTC), logs[0][0]
     incoming = [
-        Incoming("batch", f"{series} {place}", log.envelope(), now, sender.server_id, {"envelope": True})
-        for place, log in enumerate(logs)
+        Incoming("batch", f"counted {log.job} {place} of {len(logs)}", log.envelope(), now, one.server_id, ENVELOPE)
+        for place, (one, log) in enumerate(logs)
     ]
     store(sender.tenant_id, incoming, now=now)
     counted = 0
@@ -174,6 +181,6 @@ def statements_for(sender: Sender, *, number: int) -> int:
 
     with connection.execute_wrapper(count):
         processed = pipeline.process_batch(now=datetime.now(UTC))
-    if processed != number:
-        raise RuntimeError(f"the batch held {processed} of {number} receipts")
+    if processed != len(logs):
+        raise RuntimeError(f"the batch held {processed} of {len(logs)} receipts")
     return counted

@@ -1,7 +1,7 @@
 """The logs that are posted: what ``restic backup --json`` prints, about 2 kB each, no two alike.
 
-Jobs take turns, so that each job's runs are an hour apart. One log in twenty is of a backup that failed, so that
-incidents open and close under the load.
+Jobs take turns, and each turn is later than the one before it, as logs come in. One log in twenty is of a backup that
+failed, so that incidents open and close under the load.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import orjson
 
 STATUS_LINES = 9
 FAILING = 20
-HOUR = timedelta(hours=1)
+#: Between two runs of a job.
+STEP = timedelta(minutes=10)
 FAILURE = (
     '{"message_type":"exit_error","code":1,"message":"Fatal: unable to save snapshot: write data/5e/5ee7868bac270b86'
     ': no space left on device"}\n'
@@ -35,17 +36,22 @@ class Log:
         return orjson.dumps({"stdout": self.content, "exit_code": self.exit_code, "job": self.job})
 
 
-def make_logs(number: int, *, jobs: int, first_end: datetime, series: str) -> Iterator[Log]:
-    """``number`` logs of ``jobs`` jobs in turn; the first round ended at ``first_end``, each further an hour later."""
+def turns_of(number: int, *, jobs: int) -> int:
+    """How often each of these jobs runs, at most, when there are so many logs."""
+    return -(-number // jobs)
+
+
+def make_logs(number: int, *, jobs: int, since: datetime, sender: str) -> Iterator[Log]:
+    """``number`` logs of ``jobs`` jobs in turn; the first turn ended at ``since``."""
     for index in range(number):
         turn, job = divmod(index, jobs)
-        yield make_log(job, ended_at=first_end + turn * HOUR, series=series, failed=(job + turn) % FAILING == 0)
+        yield make_log(job, ended_at=since + turn * STEP, sender=sender, failed=(job + turn) % FAILING == 0)
 
 
-def make_log(job: int, *, ended_at: datetime, series: str, failed: bool) -> Log:
-    """One backup of the job with this number."""
+def make_log(job: int, *, ended_at: datetime, sender: str, failed: bool) -> Log:
+    """One backup of the sender's job with this number."""
     total_bytes = 20_000_000_000 + job * 1_000_000 + ended_at.hour
-    mark = hashlib.sha256(f"{series} {job} {ended_at.isoformat()}".encode()).hexdigest()
+    mark = hashlib.sha256(f"{sender} {job} {ended_at.isoformat()}".encode()).hexdigest()
     lines = [status_line(step, total_bytes=total_bytes, mark=mark) for step in range(STATUS_LINES)]
     lines.append(FAILURE if failed else summary_line(total_bytes, ended_at=ended_at, mark=mark))
     return Log(job_name(job), "".join(lines), 1 if failed else 0)
