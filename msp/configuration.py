@@ -61,6 +61,12 @@ class Configuration:
     database: dict[str, object]
     redis_url: str
 
+    @property
+    def database_options(self) -> dict[str, object]:
+        """What DATABASE_URL says behind its question mark, such as sslmode=verify-full."""
+        options = self.database.get("OPTIONS")
+        return options if isinstance(options, dict) else {}
+
 
 def read_configuration(variables: Mapping[str, str]) -> Configuration:
     """Check every setting in ``variables`` (an environment); raises ImproperlyConfigured with what to do."""

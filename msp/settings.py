@@ -77,7 +77,7 @@ DATABASES = {
         **CONFIGURATION.database,
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": 30}},
+        "OPTIONS": {**CONFIGURATION.database_options, "pool": {"min_size": 1, "max_size": 8, "timeout": 30}},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

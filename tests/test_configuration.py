@@ -56,5 +56,10 @@ def test_what_cannot_be_used_stops_the_start_with_a_sentence(name: str, value: s
     assert "secret@" not in sentence
 
 
+def test_options_of_the_database_are_kept() -> None:
+    read = read_configuration({**GOOD, "DATABASE_URL": f"{GOOD['DATABASE_URL']}?sslmode=verify-full"})
+    assert read.database_options == {"sslmode": "verify-full"}
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert all(text for _, text in SETTINGS.values())

@@ -60,7 +60,7 @@ def test_assigning_twice_is_refused(stage: Stage, browser: Browser) -> None:
     browser.post(f"/inbox/{stage.item.uid}/assign/", values)
     response = browser.post(f"/inbox/{stage.item.uid}/assign/", values)
     assert response.status_code == 409
-    assert "Somebody has settled this already" in response.content.decode()
+    assert "no such open item" in response.content.decode().lower()
 
 
 def test_a_new_job_is_made_for_a_client(stage: Stage, browser: Browser) -> None:
