@@ -7,7 +7,7 @@ system cannot be searched a person decides. ``told_at`` of incidents is set by a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from django.db.models import F
 
 from alerts.letters import Update, first_letter, update_letter
 from alerts.models import Destination, Incident, Ticket, TicketUpdate
-from alerts.ticketing import load_cards
+from alerts.ticketing import SOLVED, load_cards
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import GATEWAYS
@@ -36,7 +36,7 @@ PAUSE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Errand:
-    """Everything one delivery needs, read in one go before any call."""
+    """Everything one delivery needs, read in one go before any call. ``incidents``: (number of the update, id)."""
 
     claim: Claim
     ticket: Ticket
@@ -44,7 +44,7 @@ class Errand:
     gateway: Gateway
     config: Any
     updates: tuple[Update, ...]
-    incident_ids: tuple[int, ...]
+    incidents: tuple[tuple[int, int], ...]
     last_seq: int
     allow_private: bool
 
@@ -87,20 +87,30 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         lanes.settle_later(
             claim, now=now, reason=failure.reason, retry_after=failure.retry_after, unknown=claim.unknown
         )
+        spare(errand, now=now)
     except PermanentFailure as failure:
         lanes.note_attempt(claim, action=action, outcome="permanent", detail=failure.reason, now=now)
         lanes.settle_stuck(claim, now=now, reason=failure.reason, unknown=claim.unknown)
     except OutcomeUnknown as failure:
         lanes.note_attempt(claim, action=action, outcome="unknown", detail=failure.reason, now=now)
         settle_unknown(errand, action=action, reason=failure.reason, now=now)
+        spare(errand, now=now)
+
+
+def spare(errand: Errand, *, now: datetime) -> None:
+    """A destination that hangs or fails is left alone for a moment, so that its other tickets, each waiting for its
+    own deadline, do not keep the workers from everybody else's.
+    """
+    tickets = Ticket.objects.of(errand.claim.tenant_id).filter(destination=errand.destination.pk)
+    lanes.put_off(errand.claim.tenant_id, "ticket", tickets.values("pk"), now=now)
 
 
 def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
     """Raises BadConfig when the destination's settings cannot be used."""
     ticket = Ticket.objects.of(claim.tenant_id).select_related("destination", "client").get(pk=claim.object_id)
     rows = list(TicketUpdate.objects.of(claim.tenant_id).filter(ticket=ticket, seq__gt=ticket.told_seq).order_by("seq"))
-    incident_ids = tuple(sorted({row.incident_id for row in rows if row.incident_id is not None}))
-    cards = load_cards(claim.tenant_id, incident_ids)
+    incidents = tuple((row.seq, row.incident_id) for row in rows if row.incident_id is not None)
+    cards = load_cards(claim.tenant_id, {incident_id for _, incident_id in incidents})
     gateway = GATEWAYS[ticket.destination.gateway]
     return Errand(
         claim=claim,
@@ -109,7 +119,7 @@ def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
         gateway=gateway,
         config=config_from_json(gateway.Config, ticket.destination.config),
         updates=tuple(Update(row.kind, row.text, row.at, cards.get(row.incident_id or 0)) for row in rows),
-        incident_ids=incident_ids,
+        incidents=incidents,
         last_seq=rows[-1].seq if rows else ticket.told_seq,
         allow_private=settings.BACKLEDGER.allow_private_destinations if allow_private is None else allow_private,
     )
@@ -118,15 +128,16 @@ def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
 def choose_action(errand: Errand) -> str:
     """The one call that brings the other system nearer to what is wanted."""
     ticket = errand.ticket
+    is_wanted = ticket.wanted_state == "open"
+    if ticket.confirmed_state == "none" and ticket.create_attempted_at is None and not is_wanted:
+        return "forget"
     if errand.destination.dry_run:
         return "dry_run"
     if ticket.confirmed_state == "none":
-        if ticket.create_attempted_at is not None:
-            return "find"
-        return "create" if ticket.wanted_state == "open" else "forget"
-    if ticket.confirmed_state == "closed" or not errand.updates:
+        return "create" if ticket.create_attempted_at is None else "find"
+    if ticket.confirmed_state == "closed" or (is_wanted and not errand.updates):
         return "agree"
-    return "close" if ticket.wanted_state == "closed" else "comment"
+    return "comment" if is_wanted else "close"
 
 
 # --- actions -----------------------------------------------------------------------------------------------------
@@ -136,8 +147,8 @@ def create(errand: Errand, *, now: datetime) -> None:
     """Open the ticket there. That we try is stored first: should the answer be lost, it is looked up, not repeated."""
     if not lanes.extend(errand.claim, now=now):
         return
-    tickets_of(errand).update(create_attempted_at=now)
     ticket = errand.ticket
+    tickets_of(errand).update(create_attempted_at=now, thread={**ticket.thread, "attempted": str(errand.last_seq)})
     cards = [update.card for update in errand.updates if update.card is not None and update.card.is_open]
     body = first_letter(list({card.uid: card for card in cards}.values()), base_url=settings.BACKLEDGER.base_url)
     new = NewTicket(
@@ -232,14 +243,17 @@ def agree(errand: Errand, *, now: datetime) -> None:
 
 
 def dry_run(errand: Errand, *, now: datetime) -> None:
-    """The destination only shows what it would do; nobody counts as told."""
+    """The destination only shows what it would do. Nobody counts as told, and the lane stays out of step: once the
+    destination is in earnest, what is still true is told.
+    """
     ticket = errand.ticket
+    would = "close" if ticket.wanted_state == "closed" else "open or update"
+    detail = f"Would {would} {ticket.reference}: {ticket.subject}"
     with transaction.atomic():
-        tickets_of(errand).update(told_seq=errand.last_seq)
-        would = "close" if ticket.wanted_state == "closed" else "open or update"
-        detail = f"Would {would} {ticket.reference}: {ticket.subject}"
-        lanes.note_attempt(errand.claim, action="dry run", outcome="done", detail=detail, now=now)
-        lanes.settle_done(errand.claim, now=now)
+        if errand.claim.attempts == 0:
+            lanes.note_attempt(errand.claim, action="dry run", outcome="done", detail=detail, now=now)
+        seconds = PAUSE.total_seconds()
+        lanes.settle_later(errand.claim, now=now, reason=f"Dry run. {detail}", retry_after=seconds)
 
 
 ACTIONS = {
@@ -258,49 +272,75 @@ ACTIONS = {
 
 def confirm_created(errand: Errand, created: Created, *, outcome: str, now: datetime) -> None:
     """Store the id there; what the first message told is told. Anything newer leaves the lane out of step."""
-    told_seq = errand.last_seq if outcome == "done" else first_seq(errand)
-    with transaction.atomic():
-        tickets_of(errand).update(
-            external_id=created.external_id,
-            external_url=created.url or "",
-            confirmed_state="open",
-            created_there_at=now,
-            told_seq=told_seq,
-            thread={**errand.ticket.thread, "sequence": "0"},
-        )
-        set_told(errand, now=now)
-        lanes.note_attempt(errand.claim, action="create", outcome=outcome, detail=created.external_id, now=now)
-        finish(errand, told_seq=told_seq, now=now)
+    confirm(
+        errand,
+        action="create",
+        outcome=outcome,
+        detail=created.external_id,
+        told_seq=errand.last_seq if outcome == "done" else attempted_seq(errand.ticket),
+        now=now,
+        external_id=created.external_id,
+        external_url=created.url or "",
+        confirmed_state="open",
+        created_there_at=now,
+        thread={**errand.ticket.thread, "sequence": "0"},
+    )
 
 
-def first_seq(errand: Errand) -> int:
-    """Of a ticket that was found again: its creation told what there was then, at least the first update."""
-    attempted_at = errand.ticket.create_attempted_at
-    told = TicketUpdate.objects.of(errand.claim.tenant_id).filter(ticket=errand.ticket, at__lte=attempted_at)
-    newest = told.order_by("-seq").values_list("seq", flat=True).first()
-    return int(newest or 1)
+def attempted_seq(ticket: Ticket) -> int:
+    """How far the creation told that was attempted last; at least the first update."""
+    return int(ticket.thread.get("attempted", "1"))
 
 
 def confirm_told(errand: Errand, *, action: str, now: datetime, **values: Any) -> None:
+    confirm(
+        errand,
+        action=action,
+        outcome="done",
+        detail=errand.ticket.external_id,
+        told_seq=errand.last_seq,
+        now=now,
+        **values,
+    )
+
+
+def confirm(
+    errand: Errand, *, action: str, outcome: str, detail: str, told_seq: int, now: datetime, **values: Any
+) -> None:
+    """Write what the other system has confirmed: incidents, ticket and lane, locked in this order as everywhere.
+
+    If the claim is lost by now, nothing is written: whoever has it looks for himself.
+    """
     with transaction.atomic():
-        tickets_of(errand).update(told_seq=errand.last_seq, **values)
-        set_told(errand, now=now)
-        lanes.note_attempt(errand.claim, action=action, outcome="done", detail=errand.ticket.external_id, now=now)
-        finish(errand, told_seq=errand.last_seq, now=now)
+        set_told(errand, told_seq=told_seq, now=now)
+        tickets_of(errand).update(told_seq=told_seq, **values)
+        lanes.note_attempt(errand.claim, action=action, outcome=outcome, detail=detail, now=now)
+        if not finish(errand, told_seq=told_seq, now=now):
+            transaction.set_rollback(True)
 
 
-def finish(errand: Errand, *, told_seq: int, now: datetime) -> None:
-    """Settle as done when all is told; else come back at once for the rest."""
+def finish(errand: Errand, *, told_seq: int, now: datetime) -> bool:
+    """Settle as done when all is told; else come back at once for the rest. False when the claim is lost."""
     Destination.objects.of(errand.claim.tenant_id).filter(pk=errand.destination.pk).update(last_delivered_at=now)
     current = tickets_of(errand).values("last_seq", "wanted_state", "confirmed_state").get()
     if current["last_seq"] > told_seq or current["wanted_state"] != current["confirmed_state"]:
-        lanes.settle_again(errand.claim, now=now)
-    else:
-        lanes.settle_done(errand.claim, now=now)
+        return lanes.settle_again(errand.claim, now=now)
+    return lanes.settle_done(errand.claim, now=now)
 
 
-def set_told(errand: Errand, *, now: datetime) -> None:
-    incidents = Incident.objects.of(errand.claim.tenant_id).filter(pk__in=errand.incident_ids)
+def set_told(errand: Errand, *, told_seq: int, now: datetime) -> None:
+    told = {incident_id for seq, incident_id in errand.incidents if seq <= told_seq}
+    mark_told(errand.claim.tenant_id, errand.ticket.pk, told, now=now)
+
+
+def mark_told(tenant_id: int, ticket_id: int, incident_ids: Collection[int], *, now: datetime) -> None:
+    """Note that these incidents were told, in the caller's transaction; locks them in order of fingerprint.
+
+    Only those still on this ticket: one that is back belongs to another round, of which nobody has heard yet.
+    """
+    rows = Incident.objects.of(tenant_id).filter(pk__in=incident_ids, ticket=ticket_id)
+    locked = list(rows.order_by("fingerprint").select_for_update(no_key=True).values_list("pk", flat=True))
+    incidents = Incident.objects.of(tenant_id).filter(pk__in=locked)
     incidents.filter(told_at__isnull=True).update(told_at=now)
     incidents.update(last_told_at=now)
     incidents.filter(state="open").update(check_after=now)
@@ -337,7 +377,7 @@ def next_sequence(errand: Errand) -> int:
 
 
 def letter(errand: Errand) -> TicketText:
-    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url)
+    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url) or SOLVED
     return TicketText(subject=errand.ticket.subject, body=body)
 
 
@@ -345,24 +385,23 @@ def answer_unknown(
     tenant: Tenant, ticket_uid: str, *, exists: bool, external_id: str, actor: str, now: datetime
 ) -> None:
     """A person says whether a ticket of unknown outcome exists there; delivery goes on from that."""
-    ticket = Ticket.objects.of(tenant).select_related("destination").get(uid=ticket_uid)
+    ticket: Ticket = Ticket.objects.of(tenant).select_related("destination").get(uid=ticket_uid)
     with transaction.atomic():
         thread = {name: value for name, value in ticket.thread.items() if name != "closing"}
         values: dict[str, Any] = {"create_attempted_at": None, "thread": thread}
         if exists and ticket.confirmed_state == "none":
+            told_seq = attempted_seq(ticket)
             values |= {
                 "external_id": external_id or presumed_id(ticket),
                 "confirmed_state": "open",
                 "created_there_at": ticket.create_attempted_at,
-                "told_seq": F("last_seq"),
+                "told_seq": told_seq,
             }
+            mark_told(tenant.pk, ticket.pk, incidents_until(ticket, told_seq), now=now)
         elif exists:
             values |= {"confirmed_state": ticket.wanted_state, "told_seq": F("last_seq")}
+            mark_told(tenant.pk, ticket.pk, incidents_until(ticket, ticket.last_seq), now=now)
         Ticket.objects.of(tenant).filter(pk=ticket.pk).update(**values)
-        if exists:
-            Incident.objects.of(tenant).filter(ticket=ticket, told_at__isnull=True).update(
-                told_at=now, last_told_at=now
-            )
         free_ticket_lane(tenant, ticket.pk, now=now)
         audit.record(
             tenant,
@@ -374,6 +413,12 @@ def answer_unknown(
             after={"exists": exists, "external_id": external_id},
             now=now,
         )
+
+
+def incidents_until(ticket: Ticket, seq: int) -> set[int]:
+    """The incidents that a ticket's updates up to this number speak of."""
+    updates = TicketUpdate.objects.of(ticket.tenant_id).filter(ticket=ticket.pk, seq__lte=seq)
+    return set(updates.exclude(incident_id=None).values_list("incident_id", flat=True))
 
 
 def presumed_id(ticket: Ticket) -> str:

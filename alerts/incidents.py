@@ -18,10 +18,10 @@ from django.db import connection
 from alerts import ticketing
 from alerts.deciding import REOPEN_WITHIN, Change, IncidentValues, decide, ended_windows
 from alerts.facts import ClientFacts, Facts, JobFacts, Subject, fingerprint
-from alerts.models import Incident, Route, Silence
+from alerts.models import Route, Silence
 from alerts.routing import IncidentFacts, NoRoute, Routed, RouteValues, route
 from alerts.rules import Checked
-from alerts.telling import Hold, SilenceWindow, next_check_after, when_to_remind, when_to_tell
+from alerts.telling import Hold, SilenceWindow, Telling, next_check_after, when_to_remind, when_to_tell
 
 Subjects = Mapping[Subject, Facts]
 
@@ -280,12 +280,17 @@ def plan(
         stored=stored,
         changes=changes,
         routed=routed,
-        tell_after=telling.at,
-        untold_reason=routed.reason if is_due and isinstance(routed, NoRoute) else telling.because,
+        tell_after=None if is_due and isinstance(routed, NoRoute) and routed.on_purpose else telling.at,
+        untold_reason=untold_words(telling, routed) if is_due else telling.because,
         check_after=min(next_check or now + HEARTBEAT, now + HEARTBEAT) if values.state == "open" else None,
         tell_now=is_due and isinstance(routed, Routed) and stored.ticket_id is None,
         remind_now=reminding.at is not None and reminding.at <= now and stored.ticket_id is not None,
     )
+
+
+def untold_words(telling: Telling, routed: Routed | NoRoute) -> str:
+    """Why nobody has heard of an incident that is to be told now."""
+    return routed.reason if isinstance(routed, NoRoute) else f"{telling.because} A ticket is on its way."
 
 
 def facts_for_route(stored: Stored) -> IncidentFacts:
@@ -447,5 +452,14 @@ def write_events(tenant_id: int, planned: Sequence[Planned], *, now: datetime, a
 
 
 def recheck_tellings(tenant_id: int, *, now: datetime) -> None:
-    """After a change of routes, silences or destinations: every open incident is decided anew by the next sweep."""
-    Incident.objects.of(tenant_id).filter(state="open").update(check_after=now)
+    """After a change of routes, silences or destinations: every open incident is decided anew by the next sweep.
+
+    Locks them in order of fingerprint, as the line does: an update in any other order could deadlock with it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH locked AS MATERIALIZED (SELECT id FROM alerts_incident WHERE tenant_id = %(tenant)s "
+            "AND state = 'open' ORDER BY fingerprint FOR NO KEY UPDATE) UPDATE alerts_incident incident "
+            "SET check_after = %(now)s FROM locked WHERE incident.id = locked.id",
+            {"tenant": tenant_id, "now": now},
+        )

@@ -14,6 +14,9 @@ from alerts.facts import Severity
 from alerts.wording import moment_words
 
 MOST_LINES = 10
+#: Cards that one message tells in full; of further ones it names only what they are about.
+MOST_CARDS = 20
+MOST_NAMES = 200
 LINE_LENGTH = 300
 
 #: What to try first, by rule.
@@ -81,7 +84,23 @@ def ticket_subject(card: Card, *, group_key: str) -> str:
 
 def first_letter(cards: Sequence[Card], *, base_url: str) -> str:
     """The message that opens a ticket."""
-    return "\n\n".join(card_text(card, base_url=base_url) for card in cards)
+    return "\n\n".join(
+        filter(None, (*(card_text(card, base_url=base_url) for card in cards[:MOST_CARDS]), names(cards[MOST_CARDS:])))
+    )
+
+
+def names(cards: Sequence[Card]) -> str:
+    """One line each, so that a ticket of hundreds of problems stays a size that ticket systems take."""
+    if not cards:
+        return ""
+    lines = [f"- {where(card)}" for card in cards[:MOST_NAMES]]
+    if len(cards) > MOST_NAMES:
+        lines.append(f"- and {len(cards) - MOST_NAMES} more")
+    return "\n".join([f"Further ones ({len(cards)}):", *lines])
+
+
+def where(card: Card) -> str:
+    return one_line(" - ".join(part for part in (card.client, card.job, card.label) if part))
 
 
 def card_text(card: Card, *, base_url: str) -> str:
@@ -107,7 +126,12 @@ def card_text(card: Card, *, base_url: str) -> str:
 
 def update_letter(updates: Sequence[Update], *, base_url: str) -> str:
     """A further message: what happened since the last one, told once and in order."""
-    return "\n\n".join(filter(None, (update_text(update, base_url=base_url) for update in collapse(updates))))
+    told = collapse(updates)
+    texts = [update_text(update, base_url=base_url) for update in told[:MOST_CARDS]]
+    further = [update_line(update) for update in told[MOST_CARDS:]]
+    if len(further) > MOST_NAMES:
+        further = [*further[: MOST_NAMES - 1], f"- and {len(further) - MOST_NAMES + 1} more"]
+    return "\n\n".join(filter(None, (*texts, "\n".join(further))))
 
 
 def collapse(updates: Sequence[Update]) -> list[Update]:
@@ -119,15 +143,21 @@ def collapse(updates: Sequence[Update]) -> list[Update]:
     return [update for index, update in enumerate(updates) if update.card is None or last[update.card.uid] == index]
 
 
-def update_text(update: Update, *, base_url: str) -> str:
-    card = update.card
-    if update.kind == "closed" or card is None:
+#: How an update begins, by its kind.
+BEGINNINGS = {"left": "Solved", "opened": "Also", "joined": "Also", "reminder": "Still open"}
+
+
+def update_line(update: Update) -> str:
+    """The update in one line."""
+    if update.kind == "closed" or update.card is None:
         return one_line(update.text, length=500)
-    where = one_line(" - ".join(part for part in (card.client, card.job, card.label) if part))
-    if update.kind == "left":
-        return f"Solved: {where}\n{one_line(update.text, length=500)}"
-    if update.kind in ("opened", "joined"):
-        return f"Also: {where}\n{card_text(card, base_url=base_url)}"
-    if update.kind == "reminder":
-        return f"Still open: {where}\n{card_text(card, base_url=base_url)}"
-    return f"Changed: {where}\n{one_line(update.text, length=500)}"
+    return f"{BEGINNINGS.get(update.kind, 'Changed')}: {where(update.card)}"
+
+
+def update_text(update: Update, *, base_url: str) -> str:
+    """The update in full."""
+    if update.kind == "closed" or update.card is None:
+        return update_line(update)
+    if update.kind in ("opened", "joined", "reminder"):
+        return f"{update_line(update)}\n{card_text(update.card, base_url=base_url)}"
+    return f"{update_line(update)}\n{one_line(update.text, length=500)}"

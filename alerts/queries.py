@@ -326,9 +326,9 @@ def count_open(reach: Reach, *, now: datetime) -> OpenCounts:
     """One query. ``untold``: nobody was told yet; ``unexplained``: and no window, hold or reason says why."""
     untold = Q(told_at__isnull=True)
     unexplained = (
-        untold & Q(untold_reason="") & (Q(tell_after__isnull=True) | Q(tell_after__lte=now - timedelta(minutes=15)))
+        Q(tell_after__lte=now - timedelta(minutes=15)) | Q(tell_after__isnull=True, untold_reason="")
     )
-    unexplained &= Q(opened_at__lte=now - timedelta(minutes=15))
+    unexplained &= untold & Q(opened_at__lte=now - timedelta(minutes=15))
     found = incidents_within(reach).filter(state="open").aggregate(
         open=Count("id"),
         critical=Count("id", filter=Q(severity="critical")),

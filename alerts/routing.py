@@ -65,9 +65,10 @@ class Routed:
 
 @dataclass(frozen=True)
 class NoRoute:
-    """Nobody is told; ``reason`` is a sentence."""
+    """Nobody is told; ``reason`` is a sentence, ``on_purpose`` says that somebody wants it so."""
 
     reason: str
+    on_purpose: bool = False
 
 
 def route(incident: IncidentFacts, routes: Iterable[RouteValues]) -> Routed | NoRoute:
@@ -95,7 +96,7 @@ def group_key(incident: IncidentFacts, grouping: Grouping) -> str:
 
 def _follow(chosen: RouteValues, incident: IncidentFacts) -> Routed | NoRoute:
     if chosen.destination_id is None:
-        return NoRoute(f'The route "{chosen.name or chosen.position}" tells nobody on purpose.')
+        return NoRoute(f'The route "{chosen.name or chosen.position}" tells nobody on purpose.', on_purpose=True)
     return Routed(
         route_id=chosen.route_id,
         destination_id=chosen.destination_id,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant
 from alerts.incidents import look_again
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 #: The sweep runs every 15 seconds; a longer break than this is an interruption of ours.
 INTERRUPTION = timedelta(minutes=5)
+#: Interruptions nearer to each other than this count as one.
+STUMBLING = timedelta(hours=1)
 #: How long a row that cannot be evaluated is left alone.
 PUT_OFF = timedelta(minutes=15)
 #: Receipts waiting longer than this make their tenant due.
@@ -49,7 +51,7 @@ DUES = (
             UPDATE alerts_incident SET check_after = %(later)s WHERE id IN (
                 SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
                     SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
-                    ORDER BY check_after LIMIT 1)
+                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             RETURNING tenant_id, id""",
         put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
@@ -60,7 +62,8 @@ DUES = (
         claim="""
             UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id IN (
                 SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
-                    SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s ORDER BY check_after LIMIT 1)
+                    SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s
+                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             RETURNING tenant_id, job_id""",
         put_off="UPDATE backups_jobstate SET check_after = %(later)s "
@@ -74,7 +77,8 @@ DUES = (
             UPDATE alerts_subjectstate SET check_after = %(later)s WHERE id IN (
                 SELECT id FROM alerts_subjectstate WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                 AND tenant_id = (SELECT tenant_id FROM alerts_subjectstate
-                    WHERE check_after <= %(now)s AND subject_kind = '{kind}' ORDER BY check_after LIMIT 1)
+                    WHERE check_after <= %(now)s AND subject_kind = '{kind}'
+                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
             RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of the two below)
             put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
@@ -112,12 +116,19 @@ def sweep_batch(due: Due, *, now: datetime, limit: int = BATCH) -> int:
             tenant_id, ids = claim(due, now=now, limit=limit)
             if ids:
                 due.work(tenant_id, ids, now)
-    except OperationalError:
-        raise
-    except Exception:
+    except Exception as error:
+        raise_if_lost(error)
         log.exception("sweep of %s failed for tenant %s", due.name, tenant_id)
         halve(due, tenant_id, ids, now=now)
     return len(ids)
+
+
+def raise_if_lost(error: Exception) -> None:
+    """Only a lost database ends the sweep. A deadlock, a timeout or a limit met by some rows is theirs alone: the
+    oldest due row always comes first, so it would otherwise end every sweep, for every tenant.
+    """
+    if isinstance(error, InterfaceError) or (isinstance(error, OperationalError) and not connection.is_usable()):
+        raise error
 
 
 def halve(due: Due, tenant_id: int, ids: Sequence[int], *, now: datetime) -> None:
@@ -128,10 +139,10 @@ def halve(due: Due, tenant_id: int, ids: Sequence[int], *, now: datetime) -> Non
                 put_off(due, tenant_id, part, now=now)
                 if len(ids) > 1:
                     due.work(tenant_id, part, now)
-        except OperationalError:
-            raise
-        except Exception:
-            halve(due, tenant_id, part, now=now)
+        except Exception as error:
+            raise_if_lost(error)
+            if len(ids) > 1:
+                halve(due, tenant_id, part, now=now)
 
 
 def claim(due: Due, *, now: datetime, limit: int) -> tuple[int, list[int]]:
@@ -161,11 +172,16 @@ def mark_waiting_tenants(*, now: datetime) -> None:
 
 
 def beat(*, now: datetime) -> None:
-    """Note that the sweep works; after an interruption also when it began again."""
+    """Note that the sweep works; after an interruption also when it began again.
+
+    A further interruption soon after grants no further patience: else a service that stumbles on and on would call
+    nothing overdue, ever.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts_heartbeat (name, at, resumed_at) VALUES ('sweep', %(now)s, NULL) "
             "ON CONFLICT (name) DO UPDATE SET at = greatest(alerts_heartbeat.at, excluded.at), resumed_at = CASE "
-            "WHEN alerts_heartbeat.at < %(late)s THEN excluded.at ELSE alerts_heartbeat.resumed_at END",
-            {"now": now, "late": now - INTERRUPTION},
+            "WHEN alerts_heartbeat.at < %(late)s AND coalesce(alerts_heartbeat.resumed_at < %(lately)s, true) "
+            "THEN excluded.at ELSE alerts_heartbeat.resumed_at END",
+            {"now": now, "late": now - INTERRUPTION, "lately": now - STUMBLING},
         )

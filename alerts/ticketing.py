@@ -22,6 +22,9 @@ from alerts.routing import Routed
 from alerts.rules import RULES
 from msp.outbox import lanes
 
+#: The last words of a ticket.
+SOLVED = "Every problem of this ticket is solved."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -63,12 +66,28 @@ def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
     staying = [step for step in steps if step.ticket_id is not None and (step.closed or step.worse or step.remind)]
     if not joining and not staying:
         return
-    opened = open_missing(tenant_id, joining, now=now)
-    tickets = lock_tickets(tenant_id, joining, staying, opened=opened)
+    tickets = open_and_lock(tenant_id, joining, staying, now=now)
     join(tenant_id, joining, tickets)
     tell_staying(staying, tickets)
     close_empty(tenant_id, tickets, now=now)
     write_updates(tenant_id, [ticket for ticket in tickets.values() if ticket.updates], now=now)
+
+
+def open_and_lock(
+    tenant_id: int, joining: Sequence[Step], staying: Sequence[Step], *, now: datetime
+) -> dict[int, TicketRow]:
+    """Lock the tickets of these steps, opening what is missing. One that began to close before we had its lock takes
+    no new incident: then another is opened beside it.
+    """
+    opened: frozenset[int] = frozenset()
+    missing = list(joining)
+    while True:
+        opened |= open_missing(tenant_id, missing, now=now)
+        tickets = lock_tickets(tenant_id, joining, staying, opened=opened)
+        open_groups = open_by_group(tickets)
+        missing = [step for step in joining if group_of(step) not in open_groups]
+        if not missing:
+            return tickets
 
 
 def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> frozenset[int]:
@@ -125,15 +144,10 @@ def lock_tickets(
 
 def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
     """Put each incident on the open ticket of its group."""
-    open_by_group = {
-        (ticket.destination_id, ticket.group_key): ticket
-        for ticket in tickets.values()
-        if ticket.wanted_state == "open"
-    }
+    open_groups = open_by_group(tickets)
     links = []
     for step in joining:
-        routed = require_route(step)
-        ticket = open_by_group[routed.destination_id, routed.group_key]
+        ticket = open_groups[group_of(step)]
         ticket.add("opened" if ticket.is_new and not ticket.updates else "joined", step.incident_id, step.summary)
         ticket.severity = max(ticket.severity, step.severity, key=SEVERITIES.index)
         links.append({"incident_id": step.incident_id, "ticket_id": ticket.id})
@@ -146,6 +160,19 @@ def join(tenant_id: int, joining: Sequence[Step], tickets: Mapping[int, TicketRo
             "AND incident.id = link.incident_id",
             [orjson.dumps(links).decode(), tenant_id],
         )
+
+
+def open_by_group(tickets: Mapping[int, TicketRow]) -> dict[tuple[int, str], TicketRow]:
+    return {
+        (ticket.destination_id, ticket.group_key): ticket
+        for ticket in tickets.values()
+        if ticket.wanted_state == "open"
+    }
+
+
+def group_of(step: Step) -> tuple[int, str]:
+    routed = require_route(step)
+    return routed.destination_id, routed.group_key
 
 
 def tell_staying(staying: Sequence[Step], tickets: Mapping[int, TicketRow]) -> None:
@@ -178,7 +205,7 @@ def close_empty(tenant_id: int, tickets: Mapping[int, TicketRow], *, now: dateti
     for ticket_id in left:
         if ticket_id not in busy:
             tickets[ticket_id].wanted_state = "closed"
-            tickets[ticket_id].add("closed", None, "Every problem of this ticket is solved.")
+            tickets[ticket_id].add("closed", None, SOLVED)
 
 
 def write_updates(tenant_id: int, tickets: Sequence[TicketRow], *, now: datetime) -> None:

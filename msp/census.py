@@ -60,8 +60,8 @@ SELECT
        AND (%(resellers)s::bigint[] IS NULL OR client.reseller_id = ANY(%(resellers)s))),
     (SELECT count(*) FROM alerts_incident incident
      LEFT JOIN estate_client client ON client.id = incident.client_id
-     WHERE incident.state = 'open' AND incident.told_at IS NULL AND incident.untold_reason = ''
-       AND incident.opened_at <= %(late)s AND (incident.tell_after IS NULL OR incident.tell_after <= %(late)s)
+     WHERE incident.state = 'open' AND incident.told_at IS NULL AND incident.opened_at <= %(late)s
+       AND (incident.tell_after <= %(late)s OR (incident.tell_after IS NULL AND incident.untold_reason = ''))
        AND (%(tenant)s::bigint IS NULL OR incident.tenant_id = %(tenant)s)
        AND (%(resellers)s::bigint[] IS NULL OR client.reseller_id = ANY(%(resellers)s)))
 """

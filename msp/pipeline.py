@@ -77,8 +77,8 @@ def carry(batch: Batch, *, now: datetime) -> None:
     assigned = assign(tenant_id, normalised, now=now)
     recorded = record_runs(tenant_id, assigned.runs, now=now, replacing=batch.replayed_ids)
     enter_usage(tenant_id, recorded.measurements, now=now)
+    mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident
     evaluate_jobs(tenant_id, recorded.job_ids, now=now)
-    mark_due(tenant_id, "client", recorded.client_ids, now=now)
     settle(tenant_id, normalised, assigned, now=now)
 
 

@@ -111,11 +111,13 @@ def _grace(facts: JobFacts, params: Params) -> timedelta:
 
 def _patient_until(facts: JobFacts, *, deadline: datetime) -> datetime | None:
     """Until when unread logs delay the finding; None if none of them can matter."""
+    if facts.resumed_at is not None and deadline <= facts.resumed_at:
+        # Logs that our own interruption held up still wait outside, where no queue shows them, and come in after it.
+        return facts.resumed_at + PROCESSING_PATIENCE
     if facts.awaiting_since is None:
         return None
     if facts.resumed_at is not None and deadline < facts.resumed_at + PROCESSING_PATIENCE:
-        # Logs that our own interruption held up come in after it: whatever waits then is older in substance.
-        return max(deadline, facts.resumed_at) + PROCESSING_PATIENCE
+        return deadline + PROCESSING_PATIENCE  # whatever waits then is older in substance
     return deadline + PROCESSING_PATIENCE if facts.awaiting_since <= deadline else None
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from msp.outbox.models import Lane, LaneAttempt
 
@@ -148,6 +149,18 @@ def settle_stuck(claimed: Claim, *, now: datetime, reason: str, unknown: bool = 
         "unknown = %(unknown)s",
         values={"reason": reason, "unknown": unknown},
     )
+
+
+def put_off(tenant_id: int, kind: str, object_ids: QuerySet[Any], *, now: datetime) -> None:
+    """Let due lanes of these objects wait for the first retry's time; those that are claimed or wait stay as they are.
+
+    Always the first, however often it failed: one object that alone is refused must not hold up the others for long.
+    """
+    due = Lane.objects.of(tenant_id).filter(kind=kind, object_id__in=object_ids, claim_token__isnull=True, stuck=False)
+    locked = due.filter(next_attempt_at__lte=now).order_by("pk").select_for_update(skip_locked=True, no_key=True)
+    with transaction.atomic():
+        ids = list(locked.values_list("pk", flat=True))
+        Lane.objects.of(tenant_id).filter(pk__in=ids).update(next_attempt_at=now + FIRST_RETRY, updated_at=now)
 
 
 def free(tenant_id: int, lane_ids: Iterable[int], *, now: datetime) -> int:

@@ -24,7 +24,7 @@ def line(position: int, **changes: Any) -> RouteValues:
 def test_the_first_match_by_position_wins_whatever_the_order_given() -> None:
     routes = [line(3), line(1, client_ids=frozenset({99})), line(2, hold_minutes=0, repeat_every=timedelta(hours=4))]
     answer = route(incident(), routes)
-    assert answer == Routed(route_id=102, destination_id=2, group_key="incident:errors:job:17", hold_minutes=0,
+    assert answer == Routed(route_id=102, destination_id=2, group_key="job:17", hold_minutes=0,
                             repeat_every=timedelta(hours=4))  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_an_incident_without_a_client_matches_no_clients_route() -> None:
 
 def test_a_route_to_nobody_stops_the_search() -> None:
     answer = route(incident(), [line(1, destination_id=None, name="test clients"), line(2)])
-    assert answer == NoRoute('The route "test clients" tells nobody on purpose.')
+    assert answer == NoRoute('The route "test clients" tells nobody on purpose.', on_purpose=True)
     assert route(incident(), []) == NoRoute("No route matches this incident.")
 
 

@@ -116,7 +116,15 @@ def test_after_an_outage_of_ours_the_waiting_logs_are_read_first() -> None:
     assert isinstance(answer, Waiting)
     assert answer.until == resumed + 15 * MINUTE
     assert is_overdue(resumed + 15 * MINUTE, **facts, awaiting_since=resumed + MINUTE)
-    assert is_overdue(resumed, **facts), "nothing waits, so nothing can still come to light"
+
+
+def test_after_an_outage_of_ours_logs_that_still_wait_outside_get_the_same_time() -> None:
+    """At the first sweep no log is in the queue yet: mails, folders and senders' repeats come in after it."""
+    resumed = DEADLINE + 20 * HOUR
+    facts: dict[str, Any] = {"last_good_at": NOON, "resumed_at": resumed}
+    assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed), Waiting)
+    assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed + 15 * MINUTE - SECOND), Waiting)
+    assert is_overdue(resumed + 15 * MINUTE, **facts)
 
 
 def test_an_outage_long_past_delays_nothing() -> None:
