@@ -88,9 +88,10 @@ def record_runs(
     """
     if not runs and not replacing:
         return Recorded((), (), (), ())
-    replaced = load_receipt_runs(tenant_id, replacing)
-    job_ids = sorted({run.job_id for run in runs} | {row["job_id"] for row in replaced})
+    job_ids = sorted({run.job_id for run in runs} | {row["job_id"] for row in load_receipt_runs(tenant_id, replacing)})
     states = lock_states(tenant_id, job_ids)
+    # Read again under the lock: meanwhile another receipt may have told one of these runs, which is then its own.
+    replaced = [row for row in load_receipt_runs(tenant_id, replacing) if row["job_id"] in states]
     tolerances = load_tolerances(tenant_id, job_ids)
     readings = newest_readings(build_row(run, tolerance=tolerances.get(run.job_id, Tolerance())) for run in runs)
     known = {**load_known(tenant_id, readings.values()), **{key_of(row): row for row in replaced}}
@@ -464,9 +465,9 @@ def load_histories(tenant_id: int, job_ids: Collection[int]) -> dict[int, list[R
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT job_id, run_key, operation, outcome, ended_at, started_at, good, measurable, problems, "
-            "protected_bytes, transferred_bytes, stored_bytes, errors FROM backups_jobrun "
-            "WHERE tenant_id = %s AND job_id = ANY(%s) ORDER BY job_id, ended_at, run_key",
-            [tenant_id, sorted(job_ids)],
+            "protected_bytes, transferred_bytes, stored_bytes, jsonb_path_query_array(errors, %s::jsonpath) AS errors "
+            "FROM backups_jobrun WHERE tenant_id = %s AND job_id = ANY(%s) ORDER BY job_id, ended_at, run_key",
+            [f"$[0 to {TELLING_LINES - 1}]", tenant_id, sorted(job_ids)],
         )
         histories: dict[int, list[RunValues]] = {}
         for row in rows_of(cursor):

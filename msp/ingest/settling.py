@@ -36,7 +36,7 @@ def settle(tenant_id: int, normalised: Sequence[NormalisedReceipt], assigned: As
     write_receipts(tenant_id, rows, now=now)
     write_notes(tenant_id, assigned.notes, [one.receipt.id for one in normalised], now=now)
     leave_queue(tenant_id, [one.receipt.id for one in normalised])
-    queue_again(tenant_id, assigned.made_on)
+    queue_again(tenant_id, assigned.made_on, now=now)
 
 
 def settle_failed(tenant_id: int, receipt_id: int, *, error: Exception | str, now: datetime) -> None:
@@ -109,18 +109,21 @@ def close_dismissed(tenant_id: int, receipt_ids: Collection[int]) -> None:
         )
 
 
-def queue_again(tenant_id: int, server_ids: Collection[int]) -> None:
-    """New jobs may be what waiting runs of their server looked for (a check that came before the first backup)."""
+def queue_again(tenant_id: int, server_ids: Collection[int], *, now: datetime) -> None:
+    """New jobs may be what waiting runs of their server looked for (a check that came before the first backup).
+
+    They wait from now on: with the day of their arrival the queue would look as if it had stood still since.
+    """
     if not server_ids:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ingest_receiptqueue (receipt_id, tenant_id, received_at, attempts) "
-            "SELECT receipt.id, receipt.tenant_id, receipt.received_at, 0 FROM ingest_receipt receipt "
+            "SELECT receipt.id, receipt.tenant_id, %(now)s, 0 FROM ingest_receipt receipt "
             "WHERE receipt.tenant_id = %(tenant)s AND receipt.id IN (SELECT item.receipt_id FROM ingest_inboxitem item "
             "WHERE item.tenant_id = %(tenant)s AND item.server_id = ANY(%(servers)s) AND item.state = 'open' "
             "AND item.reason = 'unassigned') ON CONFLICT (receipt_id) DO NOTHING",
-            {"tenant": tenant_id, "servers": sorted(server_ids)},
+            {"tenant": tenant_id, "servers": sorted(server_ids), "now": now},
         )
 
 
