@@ -28,6 +28,9 @@ class Entered:
     first_measured: tuple[int, ...]
 
 
+# Of a tenant that its statistics have not seen yet PostgreSQL believes that it has no rows, and would read all of them
+# for each look-up, by some index that begins with the tenant. So inner look-ups take the tenant from a column (then an
+# average tenant is reckoned with), and rows found by id compare it by IS NOT DISTINCT FROM, which no index serves.
 ENTER = """
 WITH given AS (
     SELECT DISTINCT ON (source, metric) *
@@ -36,23 +39,23 @@ WITH given AS (
         client_id bigint, run_key text, run_month date, measured_at timestamptz, reason text)
     ORDER BY source, metric, place DESC
 ), dated AS (
-    SELECT g.*, (g.measured_at AT TIME ZONE t.timezone)::date AS local_day
+    SELECT g.*, t.id AS tenant_id, (g.measured_at AT TIME ZONE t.timezone)::date AS local_day
     FROM given g JOIN tenants_tenant t ON t.id = %(tenant)s
 ), placed AS (
-    SELECT d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at, d.reason,
-           d.local_day, s.selection_id, c.client_id, r.reseller_id
+    SELECT d.tenant_id, d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at,
+           d.reason, d.local_day, s.selection_id, c.client_id, r.reseller_id
     FROM dated d
     CROSS JOIN LATERAL (SELECT coalesce((
         SELECT x.selection_id FROM backups_jobselectionspan x
-        WHERE x.tenant_id = %(tenant)s AND x.job_id = d.job_id AND x.since <= d.local_day
+        WHERE x.tenant_id = d.tenant_id AND x.job_id = d.job_id AND x.since <= d.local_day
           AND (x.until IS NULL OR x.until > d.local_day)), d.selection_id) AS selection_id) s
     CROSS JOIN LATERAL (SELECT coalesce((
         SELECT x.client_id FROM estate_selectionclientspan x
-        WHERE x.tenant_id = %(tenant)s AND x.selection_id = s.selection_id AND x.since <= d.local_day
+        WHERE x.tenant_id = d.tenant_id AND x.selection_id = s.selection_id AND x.since <= d.local_day
           AND (x.until IS NULL OR x.until > d.local_day)), d.client_id) AS client_id) c
     CROSS JOIN LATERAL (SELECT (
         SELECT x.reseller_id FROM estate_clientresellerspan x
-        WHERE x.tenant_id = %(tenant)s AND x.client_id = c.client_id AND x.since <= d.local_day
+        WHERE x.tenant_id = d.tenant_id AND x.client_id = c.client_id AND x.since <= d.local_day
           AND (x.until IS NULL OR x.until > d.local_day)) AS reseller_id) r
 ), compared AS (
     SELECT p.*, e.revision AS last_revision, e.quantity AS last_quantity, e.basis AS last_basis,
@@ -60,12 +63,12 @@ WITH given AS (
            e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month
     FROM placed p LEFT JOIN LATERAL (
         SELECT * FROM billing_usageentry u
-        WHERE u.tenant_id = %(tenant)s AND u.source = p.source AND u.metric = p.metric
+        WHERE u.tenant_id = p.tenant_id AND u.source = p.source AND u.metric = p.metric
         ORDER BY u.revision DESC LIMIT 1) e ON true
 )
 INSERT INTO billing_usageentry (tenant_id, source, metric, revision, quantity, unit, basis, selection_id, client_id,
     reseller_id, job_id, run_key, run_month, local_day, measured_at, known_at, reason)
-SELECT %(tenant)s, source, metric, coalesce(last_revision + 1, 0), quantity, 'byte',
+SELECT tenant_id, source, metric, coalesce(last_revision + 1, 0), quantity, 'byte',
     CASE WHEN quantity IS NULL THEN last_basis ELSE basis END,
     CASE WHEN quantity IS NULL THEN last_selection ELSE selection_id END,
     CASE WHEN quantity IS NULL THEN last_client ELSE client_id END,
@@ -92,17 +95,19 @@ WITH given AS (
     SELECT DISTINCT ON (s.id) s.id, g.job_id, g.basis, (g.measured_at AT TIME ZONE t.timezone)::date AS since
     FROM given g
     JOIN tenants_tenant t ON t.id = %(tenant)s
-    JOIN backups_backupjob j ON j.tenant_id = %(tenant)s AND j.id = g.job_id AND j.state <> 'proposed'
-    LEFT JOIN backups_jobselectionspan x ON x.tenant_id = %(tenant)s AND x.job_id = g.job_id
-        AND x.since <= (g.measured_at AT TIME ZONE t.timezone)::date
-        AND (x.until IS NULL OR x.until > (g.measured_at AT TIME ZONE t.timezone)::date)
-    JOIN estate_selection s ON s.tenant_id = %(tenant)s AND s.id = coalesce(x.selection_id, g.selection_id)
+    JOIN backups_backupjob j ON j.tenant_id IS NOT DISTINCT FROM t.id AND j.id = g.job_id AND j.state <> 'proposed'
+    LEFT JOIN LATERAL (
+        SELECT y.selection_id FROM backups_jobselectionspan y
+        WHERE y.tenant_id = t.id AND y.job_id = g.job_id
+          AND y.since <= (g.measured_at AT TIME ZONE t.timezone)::date
+          AND (y.until IS NULL OR y.until > (g.measured_at AT TIME ZONE t.timezone)::date) LIMIT 1) x ON true
+    JOIN estate_selection s ON s.tenant_id IS NOT DISTINCT FROM t.id AND s.id = coalesce(x.selection_id, g.selection_id)
     WHERE s.measuring_job_id IS NULL OR (s.measuring_job_id = g.job_id AND s.basis = '' AND g.basis <> '')
     ORDER BY s.id, (j.role = 'primary') DESC, g.measured_at, g.run_key
 ), chosen AS (
     UPDATE estate_selection s SET measuring_job_id = f.job_id, basis = f.basis
     FROM first f
-    WHERE s.tenant_id = %(tenant)s AND s.id = f.id
+    WHERE s.tenant_id IS NOT DISTINCT FROM %(tenant)s AND s.id = f.id
     RETURNING s.id, f.job_id, f.basis, f.since
 )
 INSERT INTO billing_measuringchoice (tenant_id, selection_id, job_id, basis, since, decided_at, actor, reason)

@@ -8,8 +8,9 @@ and however often the deliveries came. Only backup and copy move the backup cloc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from integrations.logs.joblog import Operation, Outcome
 
@@ -117,30 +118,35 @@ def _is_older_reading(run: RunValues, known: RunValues) -> bool:
     return run.outcome == "running" and known.outcome != "running"
 
 
+def changed(state: StateValues, **values: Any) -> StateValues:
+    """What ``dataclasses.replace`` does, in a third of its time: this runs several times for every run that is read."""
+    return StateValues(**(vars(state) | values))
+
+
 def _fold_run(state: StateValues, run: RunValues) -> StateValues:
-    state = replace(state, last_run_at=run.ended_at, last_run_key=run.run_key)
+    state = changed(state, last_run_at=run.ended_at, last_run_key=run.run_key)
     if run.outcome == "running":
-        return replace(state, running_since=run.ended_at) if run.operation in BACKUP_OPERATIONS else state
-    state = replace(state, runs_seen=state.runs_seen + 1)
+        return changed(state, running_since=run.ended_at) if run.operation in BACKUP_OPERATIONS else state
+    state = changed(state, runs_seen=state.runs_seen + 1)
     if run.operation in BACKUP_OPERATIONS:
         return _fold_backup(state, run)
     if run.operation == "verify":
         at = run.ended_at if run.good else state.last_verify_at
-        return replace(state, last_verify_at=at, last_verify_outcome=run.outcome)
+        return changed(state, last_verify_at=at, last_verify_outcome=run.outcome)
     if run.operation == "restore":
         at = run.ended_at if run.good else state.last_restore_at
-        return replace(state, last_restore_at=at, last_restore_outcome=run.outcome)
+        return changed(state, last_restore_at=at, last_restore_outcome=run.outcome)
     return state
 
 
 def _fold_backup(state: StateValues, run: RunValues) -> StateValues:
-    state = replace(state, running_since=None, last_outcome=run.outcome)
+    state = changed(state, running_since=None, last_outcome=run.outcome)
     state = _fold_good(state, run) if run.good else _fold_trouble(state, run)
     return _fold_sizes(state, run)
 
 
 def _fold_good(state: StateValues, run: RunValues) -> StateValues:
-    return replace(
+    return changed(
         state,
         last_good_at=run.ended_at,
         last_success_at=run.ended_at if run.outcome == "success" else state.last_success_at,
@@ -154,7 +160,7 @@ def _fold_good(state: StateValues, run: RunValues) -> StateValues:
 def _fold_trouble(state: StateValues, run: RunValues) -> StateValues:
     """Unknown, skipped and cancelled runs are proof of life: they neither count as failures nor end a row of them."""
     if run.outcome in ("failure", "missed"):
-        return replace(
+        return changed(
             state,
             last_failure_at=run.ended_at,
             first_failure_at=state.first_failure_at or run.ended_at,
@@ -162,7 +168,7 @@ def _fold_trouble(state: StateValues, run: RunValues) -> StateValues:
             last_errors=run.errors,
         )
     if run.outcome == "warning":
-        return replace(state, warnings_in_row=state.warnings_in_row + 1, last_errors=run.errors)
+        return changed(state, warnings_in_row=state.warnings_in_row + 1, last_errors=run.errors)
     return state
 
 
@@ -170,13 +176,13 @@ def _fold_sizes(state: StateValues, run: RunValues) -> StateValues:
     """Protected size only from a measurable run; what was sent and stored from every run that tells it."""
     told = [size for size in (run.protected_bytes, run.transferred_bytes) if size is not None]
     if told:
-        state = replace(state, reports_data=True)
+        state = changed(state, reports_data=True)
     if told and all(told) and run.outcome in ("success", "warning"):
-        state = replace(state, last_data_at=run.ended_at)
+        state = changed(state, last_data_at=run.ended_at)
     if run.measurable and run.protected_bytes is not None:
-        state = replace(state, protected_bytes=run.protected_bytes, protected_at=run.ended_at)
+        state = changed(state, protected_bytes=run.protected_bytes, protected_at=run.ended_at)
     if run.transferred_bytes is not None:
-        state = replace(state, transferred_bytes=run.transferred_bytes, transferred_at=run.ended_at)
+        state = changed(state, transferred_bytes=run.transferred_bytes, transferred_at=run.ended_at)
     if run.stored_bytes is not None:
-        state = replace(state, stored_bytes=run.stored_bytes, stored_at=run.ended_at)
+        state = changed(state, stored_bytes=run.stored_bytes, stored_at=run.ended_at)
     return state

@@ -499,7 +499,7 @@ def store_states(tenant_id: int, states: Mapping[int, StateValues]) -> None:
 
 
 def state_row(state: StateValues) -> Row:
-    values = asdict(state)
+    values = dict(vars(state))
     for name in ("last_outcome", "last_verify_outcome", "last_restore_outcome"):
         values[name] = values[name] or ""
     return values
