@@ -187,9 +187,9 @@ def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
         "host": log.host[:255],
         "archive": log.archive[:300],
         "files": dict(log.files),
-        "files_failed": log.files_failed,
+        "files_failed": None if log.files_failed is None else min(log.files_failed, MOST_COUNTED),
         "errors": [asdict(error) for error in log.errors],
-        "errors_total": max(log.errors_total, len(log.errors)),
+        "errors_total": min(max(log.errors_total, len(log.errors)), MOST_COUNTED),
         "components": [asdict(component) for component in log.components],
         "problems": problems,
         "notes": list(log.notes),
@@ -202,6 +202,7 @@ def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
 
 SIZES = ("protected", "changed", "transferred", "stored", "restored", "freed")
 LARGEST = 2**63 - 1
+MOST_COUNTED = 2**31 - 1
 
 
 def plausible_size(log: JobLog, name: str) -> int | None:

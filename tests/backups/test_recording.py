@@ -178,6 +178,12 @@ def test_implausible_values_are_kept_but_move_no_clock_and_measure_nothing(
     assert (state(world).last_good_at, state(world).runs_seen) == (None, 0)
 
 
+def test_counts_beyond_every_column_are_kept_as_the_most_that_it_holds(world: World) -> None:
+    record(world, assigned(world, backup(outcome="failure", files_failed=2**40, errors_total=2**40)))
+    (run,) = runs(world)
+    assert (run.files_failed, run.errors_total, run.outcome) == (2**31 - 1, 2**31 - 1, "failure")
+
+
 @pytest.mark.parametrize("operation", ["prune", "verify", "inventory"])
 def test_other_operations_do_not_move_the_backup_clock(world: World, operation: Any) -> None:
     record(world, assigned(world, backup(operation=operation, ended_at=NOW - timedelta(hours=1))))

@@ -19,6 +19,7 @@ from msp.backups.models import BackupJob, JobRun, JobRunRevision, JobState
 from msp.estate.models import Client
 from msp.ingest import replaying
 from msp.ingest.models import Assignment, InboxItem, Receipt, ReceiptQueue
+from msp.ingest.normalising import normalise
 from msp.ingest.storing import Incoming, Kept, store
 from msp.tenants.models import Tenant
 from tests.world import START, World, make_job
@@ -51,7 +52,7 @@ def process(at: datetime = NOW) -> None:
 
 
 def replay(world: World, *kept: Kept, at: datetime = NOW) -> None:
-    receipts = [one.receipt_id for one in kept if one.receipt_id is not None]
+    receipts = [one.receipt_id for one in kept]
     replaying.requeue(world.tenant.pk, receipts, now=at)
     process(at)
 
@@ -80,17 +81,17 @@ def open_kinds(world: World) -> list[str]:
 @pytest.fixture
 def misread(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the readers misread every outcome, as a parser with a fault would; called with None it is mended."""
-    real = pipeline.normalise
+    real = normalise
 
     def set_to(outcome: str | None) -> None:
         def read_wrongly(one: Any) -> Any:
             runs = tuple(replace(run, outcome=outcome) for run in one.runs)
             return replace(one, reading=replace(one.reading, runs=runs))
 
-        def normalise(batch: Any) -> Any:
+        def normalise_wrongly(batch: Any) -> Any:
             return tuple(read_wrongly(one) for one in real(batch))
 
-        monkeypatch.setattr(pipeline, "normalise", real if outcome is None else normalise)
+        monkeypatch.setattr(pipeline, "normalise", real if outcome is None else normalise_wrongly)
 
     return set_to
 
