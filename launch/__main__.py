@@ -11,7 +11,14 @@ import sys
 
 OLDEST = (3, 11)
 NEWEST = (3, 13)
-COMMANDS = {"run": False, "test": True, "lint": True, "bench": True, "lock": None}  # needs development packages?
+COMMANDS = {
+    "run": False,
+    "manage": False,
+    "test": True,
+    "lint": True,
+    "bench": True,
+    "lock": None,
+}  # needs development packages?
 
 
 def main(arguments: list[str]) -> int:
@@ -19,13 +26,13 @@ def main(arguments: list[str]) -> int:
         found = ".".join(str(part) for part in sys.version_info[:3])
         print(f"Backledger needs Python 3.11, 3.12 or 3.13; this is Python {found}. Install one of them and try again.")
         return 1
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+    if not arguments or arguments[0] not in COMMANDS or (len(arguments) > 1 and arguments[0] != "manage"):
         print(f"usage: python3 -m launch {'|'.join(COMMANDS)}")
         return 2
     from launch.failure import LaunchError
 
     try:
-        return perform(arguments[0])
+        return perform(arguments[0], *arguments[1:])
     except LaunchError as error:
         print(f"\nbackledger: {error}", file=sys.stderr)
         return 1
@@ -33,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def perform(command: str) -> int:
+def perform(command: str, *further: str) -> int:
     from launch import bootstrap
 
     needs_development = COMMANDS[command]
@@ -42,15 +49,19 @@ def perform(command: str) -> int:
     python = bootstrap.prepare_environment(development=needs_development)
     if not bootstrap.runs_inside(python):
         sys.stdout.flush()
-        os.execv(python, [str(python), "-m", "launch", command])  # noqa: S606  (our own interpreter, fixed arguments)
-    return start(command)
+        os.execv(python, [str(python), "-m", "launch", command, *further])  # noqa: S606  (our own interpreter)
+    return start(command, *further)
 
 
-def start(command: str) -> int:
+def start(command: str, *further: str) -> int:
     if command == "run":
         from launch.run import run
 
         return run()
+    if command == "manage":
+        from launch.manage import manage
+
+        return manage(further)
     if command == "lint":
         from launch.lint import lint
 

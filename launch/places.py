@@ -51,6 +51,10 @@ class Places:
         return self.data / "keys.json"
 
     @property
+    def environment(self) -> Path:
+        return self.data / "environment.json"
+
+    @property
     def lock(self) -> Path:
         return self.data / "lock"
 

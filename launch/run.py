@@ -27,6 +27,7 @@ from launch.bootstrap import CHECKOUT
 from launch.failure import LaunchError
 from launch.keys import Keys, keep_keys
 from launch.logs import rotate, say
+from launch.manage import keep_environment
 from launch.places import DATA_DIR_SETTING, Places, choose_data_folder, claim, make_places, read_signature, sign
 from launch.ports import choose_port
 from launch.postgres import start_postgres
@@ -37,6 +38,11 @@ from launch.supervision import POLL_SECONDS, Kept, end_all, keep_program, keep_s
 
 READY_SECONDS = 90.0
 WEB_PROCESSES = 2
+#: What ``make manage`` needs to act on the same data.
+KEPT_SETTINGS = (
+    "DATABASE_URL", "REDIS_URL", "BACKLEDGER_SECRET_KEY", "BACKLEDGER_ENCRYPTION_KEYS", "BACKLEDGER_BASE_URL",
+    "BACKLEDGER_ALLOWED_HOSTS", DATA_DIR_SETTING, "DJANGO_SETTINGS_MODULE",
+)  # fmt: skip
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
 
@@ -102,6 +108,7 @@ def start_and_tend(places: Places, *, groups: list[list[Kept]], lock: int, hurry
     keys = keep_keys(places.keys)
     servers = start_servers(places, keys=keys, groups=groups)
     environment = product_environment(os.environ, keys=keys, servers=servers, address=address, data=places.data)
+    keep_environment(places, environment=environment, names=KEPT_SETTINGS)
     login = prepare_database(environment, log=places.logs / "prepare.log")
     try:
         start_product(places, groups=groups, environment=environment, address=address, hurry=hurry)
@@ -181,20 +188,20 @@ def own_name(address: Address) -> tuple[str, ...]:
 def prepare_database(environment: Mapping[str, str], *, log: Path) -> dict[str, str] | None:
     """Migrate, make partitions ahead, make the first login (returned once), fill in the demonstration if wanted."""
     say("Bringing the database up to date ...")
-    manage("migrate", "--no-input", environment=environment, log=log)
-    manage("ensure_partitions", environment=environment, log=log)
-    login = read_login(manage("first_login", environment=environment, log=None))
+    run_command("migrate", "--no-input", environment=environment, log=log)
+    run_command("ensure_partitions", environment=environment, log=log)
+    login = read_login(run_command("first_login", environment=environment, log=None))
     if os.environ.get("DEMO", "").lower() in ("1", "true", "yes", "on"):
         say("Filling in demonstration data (the first time takes a while) ...")
         try:
-            say(manage("demo", environment=environment, log=None).strip())
+            say(run_command("demo", environment=environment, log=None).strip())
         except (LaunchError, KeyboardInterrupt):
             tell_login(login)
             raise
     return login
 
 
-def manage(*arguments: str, environment: Mapping[str, str], log: Path | None) -> str:
+def run_command(*arguments: str, environment: Mapping[str, str], log: Path | None) -> str:
     """Run a command of ``manage.py``; returns what it printed, raises LaunchError with the end of what it said."""
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(
