@@ -44,15 +44,16 @@ def evaluate_due_tenant(tenant_id: int, ids: Sequence[int], now: datetime) -> No
     evaluate_tenant(tenant_id, now=now)
 
 
+# ANY(ARRAY(..)) has the inner query done once. With IN the planner may do it again for each row, and claim far more.
 DUES = (
     Due(
         name="incidents",
         claim="""
-            UPDATE alerts_incident SET check_after = %(later)s WHERE id IN (
+            UPDATE alerts_incident SET check_after = %(later)s WHERE id = ANY(ARRAY(
                 SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
                     SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, id""",
         put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
         work=lambda tenant_id, ids, now: look_again(tenant_id, ids, now=now),
@@ -60,11 +61,11 @@ DUES = (
     Due(
         name="jobs",
         claim="""
-            UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id IN (
+            UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id = ANY(ARRAY(
                 SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
                     SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, job_id""",
         put_off="UPDATE backups_jobstate SET check_after = %(later)s "
         "WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
@@ -74,12 +75,12 @@ DUES = (
         Due(
             name=f"{kind}s",
             claim=f"""
-            UPDATE alerts_subjectstate SET check_after = %(later)s WHERE id IN (
+            UPDATE alerts_subjectstate SET check_after = %(later)s WHERE id = ANY(ARRAY(
                 SELECT id FROM alerts_subjectstate WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                 AND tenant_id = (SELECT tenant_id FROM alerts_subjectstate
                     WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of the two below)
             put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
             f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",

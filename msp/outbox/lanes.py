@@ -65,19 +65,21 @@ def mark(tenant_id: int, kind: str, object_ids: Collection[int], *, now: datetim
             cursor.execute(MARK, {"tenant": tenant_id, "kind": kind, "ids": sorted(set(object_ids)), "now": now})
 
 
+# MATERIALIZED has the choice made once. As a plain subquery the planner may make it again for each row, and claim more.
 CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM outbox_lane
+    WHERE kind = %(kind)s AND next_attempt_at <= %(now)s AND NOT stuck AND wanted > confirmed
+      AND (%(tenant)s::bigint IS NULL OR tenant_id = %(tenant)s)
+    ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
 UPDATE outbox_lane AS lane SET
     claim_token = gen_random_uuid(),
     lease_until = %(lease_end)s,
     next_attempt_at = %(lease_end)s,
     unknown = lane.unknown OR lane.claim_token IS NOT NULL,
     updated_at = %(now)s
-FROM (
-    SELECT id FROM outbox_lane
-    WHERE kind = %(kind)s AND next_attempt_at <= %(now)s AND NOT stuck AND wanted > confirmed
-      AND (%(tenant)s::bigint IS NULL OR tenant_id = %(tenant)s)
-    ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-) AS due
+FROM due
 WHERE lane.id = due.id
 RETURNING lane.tenant_id, lane.id, lane.kind, lane.object_id, lane.wanted, lane.claim_token, lane.attempts, lane.unknown
 """
