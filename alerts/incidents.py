@@ -74,10 +74,16 @@ def write_answers(tenant_id: int, checked: Sequence[Checked], *, subjects: Subje
     for change in changes:
         by_fingerprint.setdefault(change.fingerprint, []).append(change)
     touched = [
-        (known.get(key) or Stored(values=made[-1].after, place=place_of(subjects[made[-1].after.subject])), tuple(made))
+        (put_in_place(known.get(key), made[-1].after, subjects=subjects), tuple(made))
         for key, made in by_fingerprint.items()
     ]
     write_touched(tenant_id, touched, now=now)
+
+
+def put_in_place(stored: Stored | None, values: IncidentValues, *, subjects: Subjects) -> Stored:
+    """The incident where its subject is now: what has moved to another client is no more business of the former one."""
+    place = place_of(subjects[values.subject])
+    return Stored(values=values, place=place) if stored is None else replace(stored, place=place)
 
 
 def look_again(tenant_id: int, incident_ids: Collection[int], *, now: datetime) -> None:
@@ -370,7 +376,7 @@ def insert_incidents(tenant_id: int, planned: Sequence[Planned]) -> dict[str, in
 def update_incidents(tenant_id: int, planned: Sequence[Planned]) -> None:
     if not planned:
         return
-    kept = {"kind", "subject_kind", "subject_id", "fingerprint", "client_id", "server_id", "selection_id", "job_id"}
+    kept = {"kind", "subject_kind", "subject_id", "fingerprint"}
     changed = [(stored, read) for stored, read in zip(STORED_NAMES, READ_NAMES.split(", "), strict=True)]
     changes = ", ".join(f"{stored} = {read}" for stored, read in changed if stored not in kept)
     rows = [{"id": one.stored.values.incident_id, **incident_row(one)} for one in planned]

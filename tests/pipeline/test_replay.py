@@ -16,7 +16,7 @@ from billing.models import UsageEntry
 from msp import pipeline
 from msp.backups import recording
 from msp.backups.models import BackupJob, JobRun, JobRunRevision, JobState
-from msp.estate.models import Client
+from msp.estate.models import Client, Selection
 from msp.ingest import replaying
 from msp.ingest.models import Assignment, InboxItem, Receipt, ReceiptQueue
 from msp.ingest.normalising import normalise
@@ -140,6 +140,18 @@ def test_a_replay_after_its_job_was_assigned_anew_moves_run_usage_and_incident(w
     }
     assert Incident.objects.of(world.tenant).get(state="open").job_id == other.pk
     assert (state(world).runs_seen, state(world, other).runs_seen) == (0, 2)
+
+
+def test_an_incident_follows_its_job_to_another_client(world: World) -> None:
+    """Else the former client would go on reading about a machine that is another company's now."""
+    post(world, {"ended_at": NOW.isoformat(), "outcome": "failure"}, name="a")
+    process()
+    Selection.objects.of(world.tenant).filter(pk=world.job.selection_id).update(client=world.resold_client)
+    later = NOW + timedelta(hours=1)
+    post(world, {"ended_at": later.isoformat(), "outcome": "failure"}, name="b", at=later)
+    process(later)
+    incident = Incident.objects.of(world.tenant).get()
+    assert (incident.client_id, incident.seen_count) == (world.resold_client.pk, 2)
 
 
 def test_a_run_told_by_two_receipts_stays_when_one_is_read_again(world: World) -> None:

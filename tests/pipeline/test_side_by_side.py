@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from alerts import delivering, sweeping, ticketing
 from alerts.acting import settings_changed
@@ -21,7 +21,7 @@ from alerts.delivering import deliver_ticket
 from alerts.evaluating import evaluate_clients, evaluate_jobs, mark_due
 from alerts.models import Destination, Incident, Route, SubjectState, Ticket
 from alerts.sweeping import sweep
-from msp import pipeline
+from msp import pipeline, tasks
 from msp.backups.models import BackupJob, JobRun, JobState
 from msp.ingest.models import InboxItem, ReceiptQueue
 from msp.ingest.storing import Incoming, store
@@ -362,3 +362,41 @@ def test_a_client_marked_due_while_it_is_evaluated_stays_due(world: World, monke
     swept.finish()
     marked.finish()
     assert SubjectState.objects.of(world.tenant).get(subject_kind="client").check_after == NOW + timedelta(seconds=1)
+
+
+def test_a_database_that_restarts_in_the_middle_of_a_batch_costs_one_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's thread gets a new connection for its next task; the log is read once."""
+    fail(world, world.job)
+    entered, go_on = threading.Event(), threading.Event()
+    real = pipeline.carry
+
+    def carry(*args: Any, **options: Any) -> None:
+        real(*args, **options)
+        entered.set()
+        go_on.wait(10)
+
+    def work() -> list[Any]:
+        answers: list[Any] = []
+        for _ in range(2):
+            try:
+                answers.append(tasks.process_receipts())
+            except OperationalError:
+                answers.append("lost")
+        return answers
+
+    monkeypatch.setattr(pipeline, "carry", carry)
+    monkeypatch.setattr(tasks, "wake", lambda task: None)
+    session = Session(work)
+    assert entered.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    go_on.set()
+    assert session.finish() == ["lost", 1]
+    assert JobRun.objects.of(world.tenant).count() == 1
+    assert not ReceiptQueue.objects.of(world.tenant).exists()
+    assert not InboxItem.objects.of(world.tenant).exists()
