@@ -241,4 +241,4 @@ def name_delivery(
         return f"{server_id}:key:{given}"
     if run_id:
         return f"{server_id}:run:{clean(run_id, LONGEST_GIVEN_ID)}"
-    return f"{server_id}:bare:{bare_delivery_id(body, told, received_at=received_at)}"
+    return f"{server_id}:{bare_delivery_id(body, told, received_at=received_at)}"

@@ -9,6 +9,7 @@ the inbox. Deliveries of one call may belong to many tenants; small bodies of on
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ LONGEST_ID = 200
 #: Requests up to this size share a body row; a shared row grows to this many raw bytes, so that reading one is cheap.
 SMALL_BYTES, SHARED_BYTES = 64 * 1024, 1024 * 1024
 
+BARE = re.compile(r"([^:]*:bare:[0-9a-f]{64})@(\d+)")
+
 What = Literal["new", "repeat", "conflict"]
 Key = tuple[int, str, str]
 
@@ -43,6 +46,12 @@ class Incoming:
     received_at: datetime
     server_id: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def earlier_id(self) -> str:
+        """The id that the same bare bytes had one bucket ago, "" for a delivery with an id of its own."""
+        bare = BARE.fullmatch(self.delivery_id)
+        return f"{bare[1]}@{int(bare[2]) - 1}" if bare else ""
 
     @cached_property
     def digest(self) -> str:
@@ -115,7 +124,7 @@ BODY_TYPES = ("int8", "int8", "date", "int4", "varchar", "bytea")
 RECEIPTS = """
 WITH new AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS post(uid uuid, tenant_id bigint, slot int, door text,
-        delivery_id text, digest text, server_id bigint, body_offset int, body_length int, meta jsonb,
+        delivery_id text, earlier_id text, digest text, server_id bigint, body_offset int, body_length int, meta jsonb,
         received_at timestamptz)
 ), bodies AS MATERIALIZED (
     SELECT slot, nextval(pg_get_serial_sequence('ingest_body', 'id')) AS id
@@ -125,7 +134,12 @@ WITH new AS MATERIALIZED (
         body_length, meta, state, format, reason, error, runs, received_at)
     SELECT new.uid, new.tenant_id, new.door, new.delivery_id, new.digest, new.server_id, bodies.id, %(day)s,
         new.body_offset, new.body_length, new.meta, 'waiting', '', '', '', 0, new.received_at
-    FROM new JOIN bodies USING (slot) ORDER BY new.tenant_id, new.door, new.delivery_id, new.received_at
+    FROM new JOIN bodies USING (slot)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM ingest_receipt earlier WHERE new.earlier_id <> '' AND earlier.tenant_id = new.tenant_id
+        AND earlier.door = new.door AND earlier.delivery_id = new.earlier_id
+        AND earlier.received_at > new.received_at - %(bucket)s)
+    ORDER BY new.tenant_id, new.door, new.delivery_id, new.received_at
     ON CONFLICT (tenant_id, door, delivery_id) DO NOTHING RETURNING id, uid, tenant_id, body_id, received_at
 ), queued AS (
     INSERT INTO ingest_receiptqueue (receipt_id, tenant_id, received_at, attempts)
@@ -135,10 +149,13 @@ SELECT uid::text, id, body_id FROM made
 """
 
 KNOWN = """
-SELECT receipt.tenant_id, receipt.door, receipt.delivery_id, receipt.id, receipt.uid::text, receipt.digest
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS post(tenant_id bigint, door text, delivery_id text)
+SELECT post.tenant_id, post.door, post.delivery_id, receipt.id, receipt.uid::text, receipt.digest
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS post(tenant_id bigint, door text, delivery_id text, earlier_id text,
+    received_at timestamptz)
 JOIN ingest_receipt receipt ON receipt.tenant_id = post.tenant_id AND receipt.door = post.door
- AND receipt.delivery_id = post.delivery_id
+ AND receipt.delivery_id = ANY(ARRAY[post.delivery_id, post.earlier_id])
+ AND (receipt.delivery_id = post.delivery_id OR receipt.received_at > post.received_at - %(bucket)s)
+ORDER BY receipt.delivery_id = post.delivery_id
 """
 
 TO_INBOX = """
@@ -156,10 +173,14 @@ FROM told ON CONFLICT (tenant_id, receipt_id, place) DO NOTHING RETURNING receip
 
 
 def bare_delivery_id(content: bytes, read: Mapping[str, Any], *, received_at: datetime) -> str:
-    """The id of a delivery that brings none: its bytes, what we read beside them, and a five-minute bucket."""
+    """The id of a delivery that brings none: its bytes, what we read beside them, and a five-minute bucket.
+
+    Put behind ``SERVER:``. The bucket before is looked at, too, so that a repeat within five minutes is always one.
+    """
     bucket = int(received_at.timestamp()) // int(BUCKET.total_seconds())
     told = orjson.dumps(dict(read), option=orjson.OPT_SORT_KEYS, default=str)
-    return hashlib.sha256(content + b"\0" + told + b"\0" + str(bucket).encode()).hexdigest()
+    digest = hashlib.sha256(content + b"\0" + told).hexdigest()
+    return f"bare:{digest}@{bucket}"
 
 
 # --- running the steps on Django's connection --------------------------------------------------------------------
@@ -217,6 +238,7 @@ class Placed:
             "slot": self.slot,
             "door": one.door,
             "delivery_id": self.key[2],
+            "earlier_id": one.earlier_id,
             "digest": one.digest,
             "server_id": one.server_id,
             "body_offset": self.offset,
@@ -283,7 +305,7 @@ def insert(
 ) -> Generator[Step, list[Any], dict[str, int]]:
     """Receipts and queue rows; answers the ids of the new ones by uid; ``saved`` notes which bodies they need."""
     rows = orjson.dumps([one.row() for one in placed]).decode()
-    answer = yield Ask(RECEIPTS, {"rows": rows, "bodies": len(slots), "day": now.date()})
+    answer = yield Ask(RECEIPTS, {"rows": rows, "bodies": len(slots), "day": now.date(), "bucket": BUCKET})
     slot_of = {one.uid: one.slot for one in placed}
     for uid, _, body_id in answer:
         saved[body_id] = slot_of[uid]
@@ -292,8 +314,9 @@ def insert(
 
 def load_known(placed: Any) -> Generator[Step, list[Any], dict[Key, Stored]]:
     """The stored receipt of each key: its id, uid and digest."""
-    rows = [{"tenant_id": one.key[0], "door": one.key[1], "delivery_id": one.key[2]} for one in placed]
-    answer = yield Ask(KNOWN, {"rows": orjson.dumps(rows).decode()})
+    wanted = ("tenant_id", "door", "delivery_id", "earlier_id", "received_at")
+    rows = [{name: row[name] for name in wanted} for row in (one.row() for one in placed)]
+    answer = yield Ask(KNOWN, {"rows": orjson.dumps(rows).decode(), "bucket": BUCKET})
     return {(row[0], row[1], row[2]): (row[3], row[4], row[5]) for row in answer}
 
 
