@@ -46,7 +46,7 @@ def values(things: Things, world: World) -> dict[str, str]:
         "INCIDENT": own.incident,
     }
     named |= {"TICKET": own.ticket, "INVOICE": own.invoice, "LINE": own.line, "SERVER": world.server}
-    return {"BACKLEDGER_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
+    return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command.split("/api/v1/")[1].strip('" \n') for command in COMMANDS])
