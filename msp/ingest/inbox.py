@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from msp.backups.models import BackupJob, JobSelectionSpan, JobState
@@ -137,10 +137,20 @@ def remember(tenant: Tenant, items: Sequence[InboxItem], job: BackupJob, *, acto
         update_fields=["job", "origin"],
     )
     alike = find_alike(tenant, keys)
+    refuse_settled(items, still_open=alike)
     queued = requeue(tenant.pk, {item.receipt_id for item in alike}, now=actor.now)
     settle(tenant, alike, state="settled", actor=actor)
     write_audit(tenant, items, "inbox item assigned", {"job_id": job.pk, "job": job.name}, actor=actor)
     return len(queued.receipt_ids)
+
+
+def refuse_settled(items: Iterable[InboxItem], *, still_open: Iterable[InboxItem]) -> None:
+    """Of two people who say whose these are at once, the second is told, and leaves nothing. Raises NotFound.
+
+    Writing the assignment made the second wait for the first, so what is open now is certain.
+    """
+    if not {item.pk for item in items} <= {item.pk for item in still_open}:
+        raise NotFound("Somebody has settled one of these already: look again.")
 
 
 def key_of(item: InboxItem) -> Key:
@@ -209,10 +219,8 @@ def make_job(tenant: Tenant, server: BackupServer, client: Client, *, name: str,
     label = f"{server.name}: {name}"
     if len(label) > 200:
         raise CannotSettle("The name of the new job is too long.")
-    if Selection.objects.of(tenant).filter(client=client, name=label).exists():
-        raise CannotSettle(f'{client.name} has a selection "{label}" already: choose another name, or its job.')
     since = first_day(tenant, client, actor=actor)
-    selection = Selection.objects.of(tenant).create(client=client, name=label, registered_at=actor.now)
+    selection = make_selection(tenant, client, label=label, actor=actor)
     SelectionClientSpan.objects.of(tenant).create(selection=selection, client=client, since=since)
     job: BackupJob = BackupJob.objects.of(tenant).create(
         server=server, selection=selection, name=name, registered_at=actor.now
@@ -220,6 +228,20 @@ def make_job(tenant: Tenant, server: BackupServer, client: Client, *, name: str,
     JobSelectionSpan.objects.of(tenant).create(job=job, selection=selection, since=since)
     JobState.objects.of(tenant).create(job=job, check_after=actor.now)
     return job
+
+
+def make_selection(tenant: Tenant, client: Client, *, label: str, actor: Actor) -> Selection:
+    """Raises CannotSettle when there is one of this name, even one that was made at this moment."""
+    try:
+        with transaction.atomic():
+            selection: Selection = Selection.objects.of(tenant).create(
+                client=client, name=label, registered_at=actor.now
+            )
+    except IntegrityError as error:
+        raise CannotSettle(
+            f'{client.name} has a selection "{label}" already: choose another name, or its job.'
+        ) from error
+    return selection
 
 
 def first_day(tenant: Tenant, client: Client, *, actor: Actor) -> date:

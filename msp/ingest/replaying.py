@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from msp.ingest.models import Receipt
 from msp.tenants import audit
@@ -108,10 +108,14 @@ def find_receipts(
     format: str = "",
     in_inbox: bool = False,
 ) -> QuerySet[Any]:
-    """Receipts that meet all that is asked, oldest first."""
+    """Receipts that meet all that is asked, oldest first.
+
+    What a person put away, and a conflict that nobody has let through, are found by their uid only: reading many
+    receipts again must not bill what was held back on purpose.
+    """
     rows = Receipt.objects.of(tenant)
-    if uids:
-        rows = rows.filter(uid__in=list(uids))
+    held_back = Q(state="dismissed") | Q(reason="conflict")
+    rows = rows.filter(uid__in=list(uids)) if uids else rows.exclude(held_back)
     if since is not None:
         rows = rows.filter(received_at__gte=since)
     if format:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from alerts.models import Incident
 from msp import pipeline
 from msp.backups.models import BackupJob, JobRun
 from msp.estate.models import SelectionClientSpan
 from msp.estate.spans import Actor
-from msp.ingest.inbox import CannotSettle, NotFound, assign_items, assign_to_new_job, dismiss_items, replay_items
+from msp.ingest.inbox import (
+    CannotSettle,
+    NotFound,
+    assign_items,
+    assign_to_new_job,
+    dismiss_items,
+    find_open,
+    replay_items,
+)
 from msp.ingest.models import Assignment, Body, InboxItem, Receipt, ReceiptQueue
-from msp.ingest.replaying import replay_receipts, requeue
+from msp.ingest.replaying import find_receipts, replay_receipts, requeue
 from msp.ingest.storing import Incoming, Kept, store
 from msp.tenants.models import AuditEntry
-from tests.world import World, make_job, make_server
+from tests.world import World, make_job, make_server, make_world
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -168,6 +178,24 @@ def test_a_conflict_is_processed_on_a_persons_word_only(world: World) -> None:
     assert items(world)[0].state == "settled"
 
 
+def test_reading_many_again_lets_no_conflict_through_and_nothing_that_was_put_away(world: World) -> None:
+    post(world.server, log("files", run_id="1"))
+    conflict = post(world.server, log("files", run_id="2"))
+    away = post(world.server, b"no format knows this", name="2")
+    process()
+    dismiss_items(world.tenant, [items(world, reason="unrecognised")[0].pk], actor=PERSON)
+    for asked in ({"since": NOW - timedelta(days=1)}, {"in_inbox": True}, {"since": NOW, "format": "own"}):
+        found = set(find_receipts(world.tenant, **asked).values_list("pk", flat=True))
+        assert found.isdisjoint({conflict.receipt_id, away.receipt_id}), asked
+    replay_receipts(
+        world.tenant, find_receipts(world.tenant, since=NOW).values_list("pk", flat=True), actor="x", now=NOW
+    )
+    process(LATER)
+    assert JobRun.objects.of(world.tenant).count() == 1
+    named = find_receipts(world.tenant, uids=[conflict.uid, away.uid])
+    assert set(named.values_list("pk", flat=True)) == {conflict.receipt_id, away.receipt_id}
+
+
 def test_replaying_twice_changes_nothing_and_an_old_receipt_does_not_look_late(world: World) -> None:
     kept = post(world.server, log("files", outcome="failure", errors=[{"message": "disk full"}]))
     process()
@@ -242,6 +270,45 @@ def test_what_was_settled_meanwhile_is_not_settled_again(world: World, holding: 
     for again in (dismiss_items, replay_items):
         with pytest.raises(NotFound, match="settled"):
             again(world.tenant, [item.pk], actor=PERSON)
+
+
+@pytest.mark.parametrize("names", [("nightly", "nightly"), ("nightly", "every night")])
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_make_a_job_at_once_one_is_told_and_leaves_nothing(names: tuple[str, str]) -> None:
+    world = make_world()
+    server, _ = make_server(world.tenant, "holding")
+    post(server, log("nightly"))
+    process()
+    (item,) = items(world)
+    both_ready = threading.Barrier(2)
+    results: list[BackupJob | Exception] = []
+
+    def work(name: str) -> None:
+        try:
+            with transaction.atomic():
+                find_open(world.tenant, [item.pk])  # both see it open
+                both_ready.wait(10)
+                results.append(
+                    assign_to_new_job(world.tenant, [item.pk], client_id=world.client.pk, name=name, actor=PERSON)
+                )
+        except Exception as error:
+            results.append(error)
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in names]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    made = [result for result in results if isinstance(result, BackupJob)]
+    assert len(results) == 2
+    assert len(made) == 1, results
+    assert all(isinstance(result, BackupJob | NotFound | CannotSettle) for result in results), results
+    assert BackupJob.objects.of(world.tenant).get(server=server) == made[0]
+    assert Assignment.objects.of(world.tenant).get(server=server).job_id == made[0].pk
+    process(LATER)
+    assert JobRun.objects.of(world.tenant).get().job_id == made[0].pk
 
 
 def test_a_log_without_a_server_is_known_by_its_host_and_one_without_that_cannot_be_remembered(world: World) -> None:
