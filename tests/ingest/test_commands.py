@@ -7,15 +7,18 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from integrations.logs import FORMATS
 from msp.backups.models import JobRun
 from msp.ingest.models import InboxItem, Receipt, ReceiptQueue
+from msp.partitions import month_of, next_month
 from msp.tenants.models import AuditEntry
 from tests.world import World
 
@@ -119,6 +122,72 @@ def test_replay_says_what_changed_and_nothing_when_nothing_did(world: World, mon
         assert out == "1 receipts read again, 0 changed.\n", which
     out, _, _ = run(*replay, "--since", "2020-01-01", "--format", "borg")
     assert out == "0 receipts read again, 0 changed.\n"
+
+
+def test_a_dry_run_tells_the_changes_and_keeps_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("integrations.logs.restic.parse", lambda body, context: 1 / 0)
+        ingest(world, FIXTURES / "restic" / "backup-first-json")
+    receipt = Receipt.objects.of(world.tenant).get()
+    replay = ["replay", "--tenant", world.tenant.slug, "--receipt", receipt.uid]
+    out, _, _ = run(*replay, "--dry-run")
+    assert f"{receipt.uid}: run 0: new, backup success" in out
+    assert "1 receipts read again, 1 changed. Nothing was kept: this was a dry run." in out
+    after = Receipt.objects.of(world.tenant).get()
+    assert (after.state, after.reason, after.runs) == ("inbox", "unreadable", 0)
+    assert InboxItem.objects.of(world.tenant).get().state == "open"
+    assert not JobRun.objects.of(world.tenant).exists()
+    assert not ReceiptQueue.objects.of(world.tenant).exists()
+    assert not AuditEntry.objects.of(world.tenant).filter(action="receipts replayed").exists()
+    really, _, _ = run(*replay)
+    assert really == out.replace(" Nothing was kept: this was a dry run.", "")
+    assert JobRun.objects.of(world.tenant).count() == 1
+
+
+def test_what_is_only_stored_waits_for_the_worker(world: World) -> None:
+    out, _, code = ingest(world, FIXTURES / "restic" / "backup-first-json", "--no-process")
+    assert (code, "waits to be processed" in out) == (0, True)
+    receipt = Receipt.objects.of(world.tenant).get()
+    assert (receipt.state, ReceiptQueue.objects.of(world.tenant).get().receipt_id) == ("waiting", receipt.pk)
+    assert not JobRun.objects.of(world.tenant).exists()
+    out, _, _ = run(
+        "replay", "--tenant", world.tenant.slug, "--receipt", receipt.uid
+    )  # never processed: just processed
+    assert "run 0: new, backup success" in out
+    assert (JobRun.objects.of(world.tenant).count(), ReceiptQueue.objects.of(world.tenant).count()) == (1, 0)
+
+
+def test_a_file_that_changed_under_the_same_name_size_and_time_is_a_conflict_and_told(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.log"
+
+    def take(content: bytes) -> tuple[str, str, int]:
+        path.write_bytes(content)
+        os.utime(path, ns=(10**18, 10**18))
+        return ingest(world, path)
+
+    take(b"first")
+    out, _, code = take(b"other")
+    assert (code, "in the inbox: A delivery with this id came before" in out) == (0, True)
+    assert InboxItem.objects.of(world.tenant).filter(reason="conflict").count() == 1
+
+
+def test_ensure_partitions_makes_what_is_missing_and_tells_of_strays(world: World) -> None:
+    with connection.cursor() as cursor:
+        months = [
+            f"backups_jobrun_p{next_month(month_of(datetime.now(UTC).date()), steps=step):%Y%m}" for step in (2, 3)
+        ]
+        cursor.execute(f"DROP TABLE {', '.join(months)}")
+        assert run("ensure_partitions")[0] == "2 partitions made.\n"
+        assert run("ensure_partitions") == ("0 partitions made.\n", "", 0)
+        cursor.execute(
+            "INSERT INTO backups_jobrun (tenant_id, filed_month, job_id, selection_id, client_id, receipt_id, run_key, "
+            "operation, outcome, ended_at, product, recorded_at) "
+            "VALUES (%s, '1990-01-01', 1, 1, 1, 1, 'x', 'backup', 'success', now(), 'restic', now())",
+            [world.tenant.pk],
+        )
+    assert run("ensure_partitions")[1].startswith("1 rows lie in the default partitions")
 
 
 def test_replay_must_be_told_which_and_finds_its_own_tenants_only(world: World) -> None:

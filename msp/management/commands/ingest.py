@@ -37,6 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
         parser.add_argument("--tenant", help="slug of the tenant; not needed while there is only one")
         parser.add_argument("--server", help="name of the backup server whose logs these are")
+        parser.add_argument("--no-process", action="store_true", help="only store; the worker processes them")
         add_said_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         stored = failed = 0
         for group in in_groups(found):
             good = [one for one in group if not one.error]
-            self.take(tenant, good, server_id=server_id)
+            self.take(tenant, good, server_id=server_id, process=not options["no_process"])
             for one in group:
                 if one.error:
                     self.stderr.write(f"{clean(one.path)}: {one.error}")
@@ -57,12 +58,13 @@ class Command(BaseCommand):
         if failed or not stored:
             sys.exit(1)
 
-    def take(self, tenant: Tenant, found: Sequence[Gathered], *, server_id: int | None) -> None:
-        """Store, process, and tell what became of each."""
+    def take(self, tenant: Tenant, found: Sequence[Gathered], *, server_id: int | None, process: bool) -> None:
+        """Store, process if that is wanted, and tell what became of each."""
         now = datetime.now(UTC)
         kept = store(tenant.pk, [as_incoming(one, server_id=server_id, now=now) for one in found], now=now)
-        new = [one.receipt_id for one in kept if one.what == "new"]
-        pipeline.process_receipts(tenant.pk, new, now=now)
+        if process:
+            new = [one.receipt_id for one in kept if one.what == "new"]
+            pipeline.process_receipts(tenant.pk, new, now=now)
         shown = show_receipts(tenant.pk, [one.receipt_id for one in kept])
         for one, what in zip(found, kept, strict=True):
             self.stdout.write(f"{clean(one.path)}: {tell(what, shown[what.receipt_id])}")

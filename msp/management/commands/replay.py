@@ -33,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="received on this day or later")
         parser.add_argument("--format", default="", help="read as this format the last time")
         parser.add_argument("--inbox", action="store_true", help="waiting in the inbox")
+        parser.add_argument("--dry-run", action="store_true", help="only tell what would change; nothing is kept")
         parser.add_argument("--reason", default="", help="why; kept in the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,20 +43,28 @@ class Command(BaseCommand):
             raise CommandError("Some of these receipts are not there.")
         changed = lost = 0
         for start in range(0, len(ids), TOGETHER):
-            part_changed, part_lost = self.replay(tenant, ids[start : start + TOGETHER], reason=options["reason"])
+            part_changed, part_lost = self.replay(
+                tenant, ids[start : start + TOGETHER], reason=options["reason"], keep=not options["dry_run"]
+            )
             changed, lost = changed + part_changed, lost + part_lost
-        self.stdout.write(f"{len(ids) - lost} receipts read again, {changed} changed.")
+        kept = " Nothing was kept: this was a dry run." if options["dry_run"] else ""
+        self.stdout.write(f"{len(ids) - lost} receipts read again, {changed} changed.{kept}")
         if lost:
             self.stdout.write(f"{lost} stay as they are: their contents are no longer kept.")
 
-    def replay(self, tenant: Tenant, ids: Sequence[int], *, reason: str) -> tuple[int, int]:
-        """Read these again in one transaction, so that nobody sees or takes them in between; answers changed, lost."""
+    def replay(self, tenant: Tenant, ids: Sequence[int], *, reason: str, keep: bool) -> tuple[int, int]:
+        """Read these again in one transaction, so that nobody sees or takes them in between; answers changed, lost.
+
+        A dry run goes the same way and rolls back: what it tells is what would have happened.
+        """
         now = datetime.now(UTC)
         before = show_receipts(tenant.pk, ids)
         with transaction.atomic():
             queued = replay_receipts(tenant, ids, actor=ACTOR, reason=reason, now=now)
             pipeline.process_receipts(tenant.pk, queued.receipt_ids, now=now)
-        after = show_receipts(tenant.pk, ids)
+            after = show_receipts(tenant.pk, ids)
+            if not keep:
+                transaction.set_rollback(True)
         uids = dict(Receipt.objects.of(tenant).filter(pk__in=ids).values_list("pk", "uid"))
         changed = 0
         for receipt_id in ids:
