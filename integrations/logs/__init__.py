@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from integrations.logs import borg, duplicati, own, restic, rsync
+from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
 from integrations.logs.head import Head, head_of
 from integrations.logs.joblog import Delivery, JobLog, Outcome, UnreadableLog, worst_outcome
@@ -102,7 +103,7 @@ def _read_as(name: str, delivery: Delivery) -> Reading:
         code = delivery.exit_code if len(runs) == 1 else None
         shown = tuple(scrubbed(run, host=delivery.host, exit_code=code, problems=delivery.problems) for run in runs)
     except UnreadableLog as error:
-        return Reading(name, error=error.reason, line=error.line, problems=delivery.problems)
+        return Reading(name, error=clean(error.reason), line=error.line, problems=delivery.problems)
     except Exception as error:  # a fault of ours must not lose the log: it waits in the inbox and can be replayed
         reason = f"parser failed: {type(error).__name__} in {name}"
         return Reading(name, error=reason, problems=delivery.problems)

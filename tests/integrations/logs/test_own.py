@@ -119,3 +119,10 @@ def test_local_times_are_read_in_the_zone_of_the_delivery() -> None:
     assert found.ended_at is not None
     assert found.ended_at.isoformat() == "2026-07-01T00:00:00+00:00"
     assert found.problems == ()
+
+
+def test_the_reason_for_an_unreadable_log_holds_nothing_that_cannot_be_stored() -> None:
+    reading = read(Delivery(stdout=b'{"backledger": 1, "runs": [{"operation": "back\\u0000up\\ud800"}]}'))
+    assert reading.error is not None
+    reading.error.encode()
+    assert "\0" not in reading.error
