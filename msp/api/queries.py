@@ -23,6 +23,7 @@ from msp.backups.queries import JobRow, jobs_within, with_states
 from msp.estate.models import BackupServer, Client, Selection
 from msp.estate.queries import Reach, clients_within, within
 from msp.ingest.models import InboxItem, Receipt
+from msp.ingest.queries import may_see_whole
 from msp.partitions import MONTHS_BACK, month_of, next_month
 from msp.tenants.models import ApiKey, Reseller, Tenant
 
@@ -160,7 +161,7 @@ def find_receipt(reach: Reach, uid: uuid.UUID) -> ReceiptShown | None:
     shown = tuple(runs)
     if not reach.whole_tenant and not shown:
         return None
-    return ReceiptShown(receipt, shown, whole=reach.whole_tenant or len(shown) == receipt.runs > 0)
+    return ReceiptShown(receipt, shown, whole=may_see_whole(reach, receipt))
 
 
 def inbox(reach: Reach, filters: Filters) -> QuerySet[Any]:

@@ -16,14 +16,16 @@ import zstandard
 from integrations.logs.bytes_to_text import clean, decode
 from integrations.logs.delivery import BadEnvelope
 from integrations.logs.opening import open_delivery
-from msp.backups.models import JobRun
 from msp.backups.queries import RunDetail
-from msp.estate.queries import Reach, clients_within
-from msp.ingest.models import Body, InboxItem, Receipt
+from msp.estate.queries import Reach
+from msp.ingest.models import Body, Receipt
 from msp.ingest.normalising import open_receipt
+from msp.ingest.queries import may_see_whole
 
 #: Lines shown at once; more are a page away, so that a log of 25 MB does not stop the browser.
 WINDOW = 2000
+#: Characters shown at once, at least one line: two thousand lines of 20 kB would be a page of 40 MB.
+WINDOW_CHARACTERS = 500_000
 #: Shorter texts are no evidence that a line tells something.
 LEAST_TELLING = 8
 
@@ -75,9 +77,10 @@ class Line:
 def read_delivered(reach: Reach, run: RunDetail) -> Delivered | None:
     """The log a run was read from, as far as it may be seen; None when it is no longer kept."""
     lines = read_lines(reach, run.receipt_id)
-    if lines is None:
+    receipt = Receipt.objects.of(reach.tenant_id).filter(pk=run.receipt_id).first()
+    if lines is None or receipt is None:
         return None
-    if may_see_whole(reach, run.receipt_id):
+    if may_see_whole(reach, receipt):
         return Delivered(lines, whole=True)
     if run.first_line is None or run.last_line is None:
         return Delivered((), whole=False)
@@ -112,17 +115,6 @@ def split_lines(*streams: bytes) -> tuple[Line, ...]:
     return tuple(Line(number, clean(text.rstrip("\r"), LONGEST_LINE)) for number, text in enumerate(texts, start=1))
 
 
-def may_see_whole(reach: Reach, receipt_id: int) -> bool:
-    """Whether nothing in the delivery belongs, or may belong, to somebody else."""
-    if reach.whole_tenant:
-        return True
-    runs = JobRun.objects.of(reach.tenant_id).filter(receipt_id=receipt_id)
-    if runs.exclude(client_id__in=clients_within(reach).values("pk")).exists():
-        return False
-    unassigned = InboxItem.objects.of(reach.tenant_id).filter(receipt_id=receipt_id).exclude(state="settled")
-    return not unassigned.exists()
-
-
 def show_log(
     lines: Sequence[Line], run: RunDetail, *, whole: bool, text: str = "", start: int | None = None
 ) -> LogView:
@@ -130,7 +122,8 @@ def show_log(
     telling = find_telling(lines, run)
     sought = [line for line in lines if text.casefold() in line.text.casefold()] if text else list(lines)
     first = _first_place(sought, start if start is not None else _opening(run))
-    shown = sought[first : first + WINDOW]
+    shown = cut_window(sought[first : first + WINDOW])
+    following = first + len(shown)
     return LogView(
         lines=tuple(_with_gaps(_show_line(line, run, telling=telling, text=text) for line in shown)),
         total=len(lines),
@@ -138,9 +131,19 @@ def show_log(
         telling=tuple(sorted(telling)),
         hits=len(sought) if text else 0,
         start=shown[0].number if shown else 1,
-        next_start=sought[first + WINDOW].number if first + WINDOW < len(sought) else None,
+        next_start=sought[following].number if following < len(sought) else None,
         previous_start=sought[max(0, first - WINDOW)].number if first > 0 else None,
     )
+
+
+def cut_window(lines: Sequence[Line]) -> Sequence[Line]:
+    """As many of the lines, from the first on, as a page can hold; at least one."""
+    characters = 0
+    for place, line in enumerate(lines):
+        characters += len(line.text)
+        if place and characters > WINDOW_CHARACTERS:
+            return lines[:place]
+    return lines
 
 
 def _opening(run: RunDetail) -> int:

@@ -108,7 +108,7 @@ def test_a_shared_log_whose_lines_cannot_be_told_apart_is_not_shown(stage: Stage
 
 
 def test_an_unassigned_part_may_be_anybodys(stage: Stage) -> None:
-    receipt = scene.make_receipt(stage.world.tenant, SHARED)
+    receipt = scene.make_receipt(stage.world.tenant, SHARED, runs=1)
     at = scene.now() - timedelta(hours=9)
     run = scene.make_run(stage.resold_job, at=at, receipt_id=receipt.pk, first_line=3, last_line=5)
     browser = browser_of(stage.world.reseller_staff)
