@@ -325,9 +325,7 @@ def incidents_needing_somebody(reach: Reach, *, now: datetime, limit: int) -> In
 def count_open(reach: Reach, *, now: datetime) -> OpenCounts:
     """One query. ``untold``: nobody was told yet; ``unexplained``: and no window, hold or reason says why."""
     untold = Q(told_at__isnull=True)
-    unexplained = (
-        Q(tell_after__lte=now - timedelta(minutes=15)) | Q(tell_after__isnull=True, untold_reason="")
-    )
+    unexplained = Q(tell_after__lte=now - timedelta(minutes=15)) | Q(tell_after__isnull=True, untold_reason="")
     unexplained &= untold & Q(opened_at__lte=now - timedelta(minutes=15))
     found = incidents_within(reach).filter(state="open").aggregate(
         open=Count("id"),
