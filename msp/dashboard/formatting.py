@@ -55,12 +55,6 @@ def size(value: int | None) -> SafeString:
     return format_html('<data value="{}" title="{} bytes">{}</data>', value, f"{value:,}", size_words(value))
 
 
-@register.filter
-def plain_size(value: int | None) -> str:
-    """The same as text."""
-    return "–" if value is None else size_words(value)
-
-
 @register.simple_tag(takes_context=True)
 def ago(context: template.Context, moment: datetime | None, absent: str = "–") -> SafeString:
     """ "3 h ago" or "in 2 d", with the exact moment in its title."""
@@ -75,14 +69,6 @@ def moment(value: datetime | None) -> SafeString:
     if value is None:
         return SafeString('<span class="absent">–</span>')
     return _time(value, f"{_day_words(timezone.localtime(value))} {timezone.localtime(value):%H:%M}")
-
-
-@register.filter
-def clock_time(value: datetime | None) -> SafeString:
-    """Hour, minute and second in the tenant's zone."""
-    if value is None:
-        return SafeString('<span class="absent">–</span>')
-    return _time(value, f"{timezone.localtime(value):%H:%M:%S}")
 
 
 @register.filter

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from msp.estate.models import Client, ClientStateSpan, Selection
+from msp.estate.models import Client, ClientStateSpan
 from msp.tenants.models import Reseller
 
 
@@ -55,16 +55,6 @@ class ResellerRow:
 
     uid: uuid.UUID
     name: str
-
-
-@dataclass(frozen=True)
-class SelectionRow:
-    """A selection of a client, for forms that make a job for it."""
-
-    id: int
-    uid: uuid.UUID
-    name: str
-    state: str
 
 
 @dataclass(frozen=True)
@@ -115,15 +105,6 @@ def list_resellers(reach: Reach) -> tuple[ResellerRow, ...]:
     if reach.reseller_ids is not None:
         rows = rows.filter(pk__in=sorted(reach.reseller_ids))
     return tuple(ResellerRow(uid=row.uid, name=row.name) for row in rows.order_by("name"))
-
-
-def selections_of_client(reach: Reach, client_id: int) -> tuple[SelectionRow, ...]:
-    """What is protected of a client, by name; retired ones are left out."""
-    rows = within(Selection.objects.of(reach.tenant_id), reach, client="client").filter(client_id=client_id)
-    return tuple(
-        SelectionRow(id=row.pk, uid=row.uid, name=row.name, state=row.state)
-        for row in rows.exclude(state="retired").order_by("name")
-    )
 
 
 def state_spans(reach: Reach, *, first_day: date, last_day: date) -> dict[int, tuple[StateSpan, ...]]:

@@ -96,15 +96,6 @@ def claim(kind: str, *, now: datetime, limit: int, tenant_id: int | None = None)
         return tuple(Claim(*row) for row in cursor.fetchall())
 
 
-def still_ours(claimed: Claim, *, now: datetime) -> bool:
-    """Whether the claim may still be used: asked before each call that writes."""
-    return bool(
-        Lane.objects.of(claimed.tenant_id)
-        .filter(pk=claimed.lane_id, claim_token=claimed.token, lease_until__gt=now + CALL_DEADLINE)
-        .exists()
-    )
-
-
 def extend(claimed: Claim, *, now: datetime) -> bool:
     """Renew the lease before a further call of the same claim; False when the claim is lost."""
     lanes = Lane.objects.of(claimed.tenant_id).filter(pk=claimed.lane_id, claim_token=claimed.token)
