@@ -14,6 +14,7 @@ from typing import Protocol
 from integrations.logs import borg, duplicati, own, restic, rsync
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
+from integrations.logs.guide import Guide
 from integrations.logs.head import Head, head_of
 from integrations.logs.joblog import Delivery, JobLog, Outcome, UnreadableLog, worst_outcome
 from integrations.logs.moments import zone_named
@@ -25,15 +26,23 @@ EMPTY = "The log is empty, and nothing that came with it tells which tool ran."
 
 
 class Format(Protocol):
-    """A module that knows the logs of one product. ``parse`` raises UnreadableLog and nothing else."""
+    """A module that knows the logs of one product. ``parse`` raises UnreadableLog and nothing else.
+
+    ``MARKS`` are words of which at least one stands in every log of the product (in its head, tail, subject or command
+    line): where none does, ``recognises`` is not asked. That keeps finding the format cheap, however many there are.
+    """
 
     LABEL: str
+    MARKS: tuple[str, ...]
+    GUIDE: Guide
 
     def recognises(self, head: Head) -> bool: ...
 
     def parse(self, body: Delivery, context: Context) -> tuple[JobLog, ...]: ...
 
 
+#: By product, in the order in which they are asked: what runs another tool and shows its output (borgmatic, rsnapshot)
+#: stands before that tool.
 FORMATS: Mapping[str, Format] = {
     "restic": restic,
     "borg": borg,
@@ -83,7 +92,7 @@ def _find_format(delivery: Delivery) -> tuple[str | None, Delivery]:
     for candidate in (delivery, *_attached(delivery)):
         head = head_of(candidate)
         for name, module in FORMATS.items():
-            if module.recognises(head):
+            if head.marked(module.MARKS) and module.recognises(head):
                 return name, candidate
     return None, delivery
 

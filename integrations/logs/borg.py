@@ -17,6 +17,7 @@ from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import count, is_rounded, printed_size, spoken_seconds
+from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, LogError, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import (
@@ -34,6 +35,39 @@ from integrations.logs.moments import is_local, local_pair
 from integrations.logs.troubles import Troubles, kind_of
 
 LABEL = "BorgBackup"
+MARKS = (
+    "borg", "Borg", "BORG_", "rchive", "ompact", '"type"', "epository", "terminating with", "Errno", "file changed",
+    "Deleted data", "the lock", ", 20",
+)  # fmt: skip
+GUIDE = Guide(
+    releases="1.1 to 2.0",
+    written_from="real logs of runs, and Borg's sources",
+    operations=("backup", "restore", "verify", "prune", "inventory"),
+    basis="logical, hard links once, with a little metadata; only with --stats or --json",
+    sizes=(
+        ("protected_bytes", 'original_size, "This archive"'),
+        ("transferred_bytes", "the deduplicated size of the archive"),
+        ("stored_bytes", 'the whole repository: unique_csize, "All archives"'),
+    ),
+    cannot_tell=(
+        "Times in UTC where no time zone came with the log: Borg 1 prints local ones.",
+        "Any size without --stats; the stored size with Borg 2; the host, except in info.",
+    ),
+    ways=(
+        Way(
+            "wrapper",
+            "With the wrapper",
+            "backledger-run --job files -- borg create --stats ::'{hostname}-{now}' /srv/data",
+        ),
+        Way(
+            "http",
+            "Without it",
+            "borg create --stats --show-rc ::'{hostname}-{now}' /srv/data >out.log 2>&1\n"
+            'curl -sS -H "Authorization: Bearer @KEY@" --data-binary @out.log '
+            '"@URL@/api/v1/logs?format=borg&timezone=Europe/Berlin"',
+        ),
+    ),
+)
 
 Task = Literal["create", "copy", "extract", "check", "prune", "list", "init", "other"]
 

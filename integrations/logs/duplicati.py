@@ -14,6 +14,7 @@ from typing import Any
 from integrations.logs.bytes_to_text import Line, log_lines
 from integrations.logs.context import Context
 from integrations.logs.figures import clock_seconds
+from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import listed, text
@@ -21,6 +22,38 @@ from integrations.logs.moments import iso, to_utc, unix
 from integrations.logs.troubles import Troubles
 
 LABEL = "Duplicati"
+MARKS = ("Duplicati", "SizeOfExaminedFiles", "DeletedFiles", "arsed", "ARSED", "peration", "PERATION")
+GUIDE = Guide(
+    releases="2.0 and 2.1",
+    written_from="real reports, and Duplicati's sources",
+    operations=("backup", "restore", "verify", "prune", "inventory"),
+    basis="logical, hard links each time",
+    sizes=(
+        ("protected_bytes", "SizeOfExaminedFiles"),
+        ("transferred_bytes", "BytesUploaded"),
+        ("stored_bytes", "KnownFileSize, unless it is 0 or -1"),
+    ),
+    cannot_tell=(
+        "An id of the run.",
+        "Times of text reports without Unix times, where the order of day and month is not certain.",
+        "The whole list of errors where a report holds only their number.",
+    ),
+    ways=(
+        Way(
+            "webhook",
+            "Report by HTTP (Settings, Default options)",
+            "--send-http-url=@URL@/api/v1/logs?key=@KEY@\n--send-http-result-output-format=Json",
+            language="text",
+        ),
+        Way(
+            "email",
+            "Report by mail",
+            "--send-mail-to=@ADDRESS@\n--send-mail-level=All\n"
+            "--send-mail-subject=Duplicati %OPERATIONNAME% report for %backup-name%",
+            language="text",
+        ),
+    ),
+)
 
 _TITLE = re.compile(r"^(?:Duplicati )?(?:\w{1,20}, )?(?:Duplicati )?(\w{1,30}) report for (.{1,300})$")
 _SIGNS = re.compile(

@@ -1,13 +1,14 @@
 """What a format may look at to say whether a log is one of its own.
 
-Made once per delivery by ``head_of``: the first 64 KiB of each stream as text, the facts the channel told, and the
-first JSON document, parsed once for all formats. A recogniser answers from this alone, and precisely: a log that no
-tool wrote is recognised by none.
+Made once per delivery by ``head_of``: the first 64 KiB of each stream as text and its last 8 KiB, the facts the
+channel told, and the first JSON document, parsed once for all formats. A recogniser answers from this alone, and
+precisely: a log that no tool wrote is recognised by none.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,15 +19,20 @@ from integrations.logs.joblog import Delivery
 from integrations.logs.json_documents import MAX_DOCUMENT, BadJson, as_object, load
 
 HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 8 * 1024
 _LINES_LOOKED_AT = 400
 
 
 @dataclass(frozen=True)
 class Head:
-    """``document`` is the first JSON object (or list) of the log: the whole body, or the first line that is one."""
+    """``document`` is the first JSON object (or list) of the log: the whole body, or the first line that is one.
+
+    ``tail`` is the end of each stream where that is longer than its head, "" else: the place of summaries.
+    """
 
     stdout: str
     stderr: str
+    tail: str = ""
     command: str = ""
     content_type: str = ""
     subject: str = ""
@@ -37,6 +43,15 @@ class Head:
     def text(self) -> str:
         """Both streams, standard output first, line ends as ``\\n``."""
         return f"{self.stdout}\n{self.stderr}"
+
+    @cached_property
+    def everything(self) -> str:
+        """All that a mark may stand in: subject, sender, command line, head and tail."""
+        return f"{self.subject}\n{self.sender}\n{self.command}\n{self.stdout}\n{self.stderr}\n{self.tail}"
+
+    def marked(self, marks: Collection[str]) -> bool:
+        """True where one of these words stands anywhere in sight (case counts): the cheap first look."""
+        return any(mark in self.everything for mark in marks)
 
     @cached_property
     def programs(self) -> tuple[str, ...]:
@@ -59,8 +74,11 @@ class Head:
 def head_of(delivery: Delivery) -> Head:
     """The head of a delivery whose mail, if it is one, was opened."""
     return Head(
-        stdout=_text(delivery.stdout),
-        stderr=_text(delivery.stderr),
+        stdout=_text(delivery.stdout[:HEAD_BYTES]),
+        stderr=_text(delivery.stderr[:HEAD_BYTES]),
+        tail="\n".join(
+            _text(body[-TAIL_BYTES:]) for body in (delivery.stdout, delivery.stderr) if len(body) > HEAD_BYTES
+        ),
         command=delivery.command,
         content_type=delivery.content_type,
         subject=delivery.subject,
@@ -70,7 +88,7 @@ def head_of(delivery: Delivery) -> Head:
 
 
 def _text(body: bytes) -> str:
-    return body[:HEAD_BYTES].decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", "\n")
+    return body.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def first_document(body: bytes) -> Any:

@@ -51,7 +51,8 @@ class Delivery:
     ``stdout`` is the log itself: a tool's standard output, a mail as sent, a JSON document.
     ``timezone`` is the IANA name of the zone that local times in the log are in, already checked by the caller.
     ``started_at``/``ended_at`` are what the sender (a wrapper) says about the run, aware datetimes.
-    ``run_id`` is the wrapper's own id of the run. ``subject`` and ``sender`` are a mail's headers, once it was opened.
+    ``run_id`` is the wrapper's own id of the run. ``subject``, ``sender`` and ``sent_at`` (its Date) are a mail's
+    headers, once it was opened.
     ``problems`` are sentences about what the sender said and we could not use (an unknown time zone): the log is kept.
     """
 
@@ -70,6 +71,7 @@ class Delivery:
     run_id: str = ""
     subject: str = ""
     sender: str = ""
+    sent_at: datetime | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -87,12 +89,18 @@ class LogError:
 
 @dataclass(frozen=True)
 class Component:
-    """The result of one part of a run: a database, disk, machine, VSS writer or mailbox."""
+    """The result of one part of a run: a ``database``, ``disk``, ``volume``, ``vm``, ``vss-writer`` or ``mailbox``.
+
+    Sizes are those of ``JobLog``, of this part alone; ``message`` is what the log says of it, "" if nothing.
+    """
 
     type: str
     name: str
     outcome: Outcome
     protected_bytes: int | None = None
+    transferred_bytes: int | None = None
+    stored_bytes: int | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,9 @@ class JobLog:
     (a guest, a configuration); ``lines`` the 1-based first and last line of this run, where several share a log.
     ``complete`` says whether every root of the selection was reached; ``action`` is the tool's own word where
     ``operation`` is broader (check, list, stats, init, rotate).
+    ``sources`` names, for a size, the log's own word for it ("total_bytes_processed"): shown beside the figure.
+    ``chain_length`` is how many copies a restore from this run needs (1: a full copy), ``last_full_at`` when the newest
+    full copy was made; ``checksum_ok`` what a verification or restore test found out about the data it read.
     ``problems`` are sentences about values that cannot be true (a negative size, an end before the start): the run is
     kept and shown, but it is not good, moves no clock and is not billed. ``notes`` only explain.
     """
@@ -134,6 +145,10 @@ class JobLog:
     restored_bytes: int | None = None
     freed_bytes: int | None = None
     rounded: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    chain_length: int | None = None
+    last_full_at: datetime | None = None
+    checksum_ok: bool | None = None
     basis: Basis | None = None
     complete: bool | None = None
     files: Mapping[str, int] = field(default_factory=dict)

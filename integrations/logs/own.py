@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NoReturn, get_args
 
 from integrations.logs.context import Context
+from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import (
     Basis,
@@ -28,6 +29,22 @@ from integrations.logs.json_documents import BadJson, load
 from integrations.logs.moments import is_local, iso
 
 LABEL = "Backledger JSON"
+MARKS = ("backledger",)
+GUIDE = Guide(
+    releases="version 1",
+    written_from="our own schema",
+    operations=("backup", "copy", "replicate", "restore", "verify", "prune", "inventory"),
+    basis="the one the document names",
+    sizes=(("protected_bytes", "protected_bytes"),),
+    ways=(
+        Way(
+            "http",
+            "From a script of your own",
+            'curl -sS -H "Authorization: Bearer @KEY@" --data-binary @run.json @URL@/api/v1/logs',
+            note="The fields are described in own-json.md.",
+        ),
+    ),
+)
 VERSION = 1
 MAX_RUNS = 10_000
 

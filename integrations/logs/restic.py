@@ -15,6 +15,7 @@ from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import clock_seconds, count, is_rounded, printed_size
+from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import BadJson, as_object, listed, load, nested, number, text, whole
@@ -22,6 +23,35 @@ from integrations.logs.moments import iso
 from integrations.logs.troubles import Troubles
 
 LABEL = "restic"
+MARKS = (
+    "restic", "snapshot", "repo", "message_type", "Fatal: ", "error: ", "processed ", "tree", "keep", "total_", "scan",
+    "backup", "restoring", "Snapshot", "Stats in", "config file", "backend", "unlock", "finding data",
+)  # fmt: skip
+GUIDE = Guide(
+    releases="0.9 to 0.18",
+    written_from="real logs of runs, and restic's sources",
+    operations=("backup", "copy", "restore", "verify", "prune", "inventory"),
+    basis="logical, hard links each time: the whole selection, also on incremental runs",
+    sizes=(
+        ("protected_bytes", 'total_bytes_processed; in text, rounded, "processed N files, X"'),
+        ("transferred_bytes", "data added, before compression"),
+        ("stored_bytes", "of a backup what this run stored; of stats --mode raw-data and prune the repository"),
+    ),
+    cannot_tell=(
+        "The host and the job.",
+        "Times in text, and in JSON before backup_start was added.",
+    ),
+    ways=(
+        Way("wrapper", "With the wrapper", "backledger-run --job files -- restic backup --json /srv/data"),
+        Way(
+            "http",
+            "Without it",
+            'restic backup --json /srv/data 2>&1 | curl -sS -H "Authorization: Bearer @KEY@" '
+            '--data-binary @- "@URL@/api/v1/logs?format=restic"',
+            note="A pipe hides the exit code: an incomplete run is then told by its summary alone.",
+        ),
+    ),
+)
 
 Task = Literal["backup", "copy", "restore", "check", "prune", "init", "list", "stats", "other"]
 

@@ -16,12 +16,50 @@ from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import count, scaled
+from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Basis, Delivery, ErrorKind, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.moments import iso
 from integrations.logs.troubles import Troubles, kind_of
 
 LABEL = "rsync"
+MARKS = (
+    "rsync",
+    "speedup is",
+    "  received ",
+    "files transferred",
+    "has vanished",
+    "file list",
+    "+++++++++",
+    "f.",
+    "d.",
+)
+GUIDE = Guide(
+    releases="2.6 to 3.4, and openrsync's messages",
+    written_from="real logs of runs, and rsync's sources",
+    operations=("backup", "restore"),
+    basis="logical, hard links each time; symbolic links count by their length",
+    sizes=(
+        ("protected_bytes", "Total file size, total size is"),
+        ("changed_bytes", "Total transferred file size"),
+        ("transferred_bytes", "bytes sent, or received where the command line pulls from another host"),
+    ),
+    cannot_tell=(
+        "Times (except in --log-file), an id of the run, the host.",
+        "Sizes of -h and -hh without the command line: both print K, M and G and mean 1000 and 1024.",
+        "Any size of a silent run: use --stats.",
+    ),
+    ways=(
+        Way("wrapper", "With the wrapper", "backledger-run --job files -- rsync -a --stats /srv/data/ nas:/backup/"),
+        Way(
+            "http",
+            "Without it",
+            "rsync -a --stats /srv/data/ nas:/backup/ >out.log 2>&1; code=$?\n"
+            'curl -sS -H "Authorization: Bearer @KEY@" --data-binary @out.log '
+            '"@URL@/api/v1/logs?format=rsync&exit_code=$code"',
+        ),
+    ),
+)
 
 _NAMES = ("rsync", "openrsync", "cwrsync")
 _LOG_FILE = r"(?:[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[0-9]+\] )?"

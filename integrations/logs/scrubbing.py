@@ -22,8 +22,9 @@ _TEXTS = {
 }  # fmt: skip
 _SIZES = (
     "protected_bytes", "changed_bytes", "transferred_bytes", "stored_bytes", "restored_bytes", "freed_bytes",
-    "files_failed", "errors_total",
+    "files_failed", "errors_total", "chain_length",
 )  # fmt: skip
+_COMPONENT_SIZES = ("protected_bytes", "transferred_bytes", "stored_bytes")
 _NEGATIVE_IS_FINE = ("freed_bytes",)  # a compaction may cost more than it frees
 
 
@@ -82,6 +83,7 @@ def _lists(run: JobLog, problems: list[str]) -> dict[str, Any]:
         "components": tuple(_component(one, problems) for one in run.components[:MAX_NAMES]),
         "files": _counts(run.files, "files", problems),
         "dirs": _counts(run.dirs, "dirs", problems),
+        "sources": {clean(key, 60): clean(word, 200) for key, word in list(run.sources.items())[:50]},
     }
 
 
@@ -102,5 +104,7 @@ def _error(error: LogError) -> LogError:
 
 def _component(component: Component, problems: list[str]) -> Component:
     name = clean(component.name, 400)
-    size = _checked(component.protected_bytes, f"protected_bytes of {name}", problems)
-    return replace(component, type=clean(component.type, 60), name=name, protected_bytes=size)
+    sizes: dict[str, Any] = {
+        size: _checked(getattr(component, size), f"{size} of {name}", problems) for size in _COMPONENT_SIZES
+    }
+    return replace(component, type=clean(component.type, 60), name=name, message=clean(component.message), **sizes)

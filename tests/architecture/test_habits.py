@@ -30,9 +30,10 @@ FILE_LINES = 450
 LONG_FILES = {
     "alerts/incidents.py": 480,
     "alerts/queries.py": 700,
-    "integrations/logs/borg.py": 780,
-    "integrations/logs/restic.py": 780,
-    "integrations/logs/rsync.py": 560,
+    "integrations/logs/borg.py": 820,
+    "integrations/logs/duplicati.py": 480,
+    "integrations/logs/restic.py": 820,
+    "integrations/logs/rsync.py": 600,
     "msp/backups/queries.py": 520,
     "msp/backups/recording.py": 550,
     "msp/demo/northern.py": 560,

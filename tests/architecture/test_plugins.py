@@ -53,7 +53,7 @@ def named(value: Any) -> str:
 @pytest.mark.parametrize(("family", "name"), MEMBERS, ids=named)
 def test_a_plug_in_is_a_module_with_everything_its_family_needs(family: Family, name: str) -> None:
     module = cast(ModuleType, family.members[name])
-    assert Path(str(module.__file__)).resolve() == ROOT / family.folder / f"{name}.py"
+    assert Path(str(module.__file__)).resolve() == ROOT / family.folder / f"{name.replace('-', '_')}.py"
     assert required_names(family.protocol) - set(vars(module)) == set()
     for settings in ("Params", "Config"):
         if settings in required_names(family.protocol):
@@ -67,7 +67,7 @@ def test_the_family_asks_for_something(family: Family) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=named)
 def test_no_plug_in_lies_there_unlisted(family: Family) -> None:
-    assert {path.stem for path in plug_in_files(family)} == set(family.members)
+    assert {path.stem for path in plug_in_files(family)} == {name.replace("-", "_") for name in family.members}
 
 
 def plug_in_files(family: Family) -> Iterator[Path]:
