@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "msp.estate",
     "msp.backups",
     "msp.ingest",
+    "msp.channels",
     "alerts",
     "billing",
     "msp",
