@@ -54,20 +54,22 @@ TEXTS = {
 }  # fmt: skip
 SIZES = (
     "protected_bytes", "changed_bytes", "transferred_bytes", "stored_bytes", "restored_bytes", "freed_bytes",
-    "files_failed", "errors_total", "exit_code",
+    "files_failed", "errors_total", "exit_code", "chain_length",
 )  # fmt: skip
-TIMES = ("started_at", "ended_at")
+TIMES = ("started_at", "ended_at", "last_full_at")
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "operation": get_args(Operation),
     "outcome": get_args(Outcome),
     "basis": get_args(Basis),
 }
+FLAGS = ("complete", "rounded", "checksum_ok")
 FIELDS = (
-    "operation", "outcome", *TEXTS, "roots", *TIMES, "duration_seconds", *SIZES, "rounded", "basis", "complete",
+    "operation", "outcome", *TEXTS, "roots", *TIMES, "duration_seconds", *SIZES, *FLAGS, "basis",
     "files", "dirs", "errors", "components", "notes",
 )  # fmt: skip
 ERROR_FIELDS = ("message", "path", "severity", "code", "component", "kind")
-COMPONENT_FIELDS = ("type", "name", "outcome", "protected_bytes")
+COMPONENT_SIZES = ("protected_bytes", "transferred_bytes", "stored_bytes")
+COMPONENT_FIELDS = ("type", "name", "outcome", *COMPONENT_SIZES, "message")
 
 
 def recognises(head: Head) -> bool:
@@ -115,7 +117,7 @@ def _run(entry: Any, place: str, context: Context) -> JobLog:
     told: dict[str, Any] = {TEXTS[key]: _text(entry[key], f"{place}.{key}") for key in TEXTS if key in entry}
     told |= {key: _choice(entry[key], key, place) for key in CHOICES if entry.get(key) is not None}
     told |= {key: _whole(entry[key], f"{place}.{key}") for key in SIZES if entry.get(key) is not None}
-    told |= {key: _flag(entry[key], f"{place}.{key}") for key in ("complete", "rounded") if entry.get(key) is not None}
+    told |= {key: _flag(entry[key], f"{place}.{key}") for key in FLAGS if entry.get(key) is not None}
     told |= {key: _counts(entry[key], f"{place}.{key}") for key in ("files", "dirs") if key in entry}
     told |= {key: _texts(entry[key], f"{place}.{key}") for key in ("roots", "notes") if key in entry}
     told |= _times(entry, place, context)
@@ -218,12 +220,13 @@ def _component(entry: Any, place: str) -> Component:
     for key in ("type", "name", "outcome"):
         if key not in entry:
             _refuse(f"{place}.{key}", "is missing")
-    size = entry.get("protected_bytes")
+    sizes = {key: _whole(entry[key], f"{place}.{key}") for key in COMPONENT_SIZES if entry.get(key) is not None}
     return Component(
         type=_text(entry["type"], f"{place}.type"),
         name=_text(entry["name"], f"{place}.name"),
         outcome=_outcome(entry["outcome"], place),
-        protected_bytes=None if size is None else _whole(size, f"{place}.protected_bytes"),
+        message=_text(entry.get("message", ""), f"{place}.message"),
+        **sizes,
     )
 
 

@@ -127,6 +127,9 @@ class RunPart:
     name: str
     outcome: str
     protected_bytes: int | None
+    transferred_bytes: int | None
+    stored_bytes: int | None
+    message: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,11 @@ class RunDetail:
     changed_bytes: int | None
     restored_bytes: int | None
     freed_bytes: int | None
+    sources: Mapping[str, Any]
     basis: str
+    chain_length: int | None
+    last_full_at: datetime | None
+    checksum_ok: bool | None
     product: str
     product_version: str
     host: str
@@ -474,12 +481,14 @@ def _duration(run: Any) -> float | None:
 def _run_detail(run: Any) -> RunDetail:
     same = (
         "id", "client_id", "receipt_id", "place", "revision", "run_key", "action", "complete", "measurable",
-        "time_told", "changed_bytes", "restored_bytes", "freed_bytes", "basis", "product", "product_version", "host",
+        "time_told", "changed_bytes", "restored_bytes", "freed_bytes", "basis", "chain_length",
+        "last_full_at", "checksum_ok", "product", "product_version", "host",
         "archive", "files_failed", "exit_code", "first_line", "last_line", "recorded_at",
     )  # fmt: skip
     return RunDetail(
         row=_run_row(run),
         files=dict(run.files or {}),
+        sources=dict(run.sources or {}),
         errors=tuple(_read_error(error) for error in run.errors or []),
         parts=tuple(_read_part(part) for part in run.components or []),
         problems=tuple(str(text) for text in run.problems or []),
@@ -501,10 +510,11 @@ def _read_error(stored: Any) -> RunError:
 
 
 def _read_part(stored: Mapping[str, Any]) -> RunPart:
-    size = stored.get("protected_bytes")
+    sizes = {name: stored.get(name) for name in ("protected_bytes", "transferred_bytes", "stored_bytes")}
     return RunPart(
         type=str(stored.get("type", "")),
         name=str(stored.get("name", "")),
         outcome=str(stored.get("outcome", "unknown")),
-        protected_bytes=size if isinstance(size, int) else None,
+        message=str(stored.get("message", "")),
+        **{name: size if isinstance(size, int) else None for name, size in sizes.items()},
     )

@@ -7,24 +7,20 @@ receipts are replaced as a set. States are folded on, or folded again from all r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, Literal
 
 import orjson
 from django.db import connection
 
-from integrations.logs.joblog import JobLog
 from msp.backups.folding import EMPTY, RunValues, StateValues, fold, needs_refold
-from msp.backups.gates import Tolerance, find_problems, judge_log
+from msp.backups.gates import Tolerance
+from msp.backups.run_rows import Row, RunKey, build_row, goes_back, key_of, newest_readings
 from msp.backups.runs import AssignedRun, Measurement
-from msp.partitions import month_of, next_month
+from msp.partitions import next_month
 
-#: An end further before its arrival than this is not believed for filing; the run is filed by its arrival.
-OLDEST_PLAUSIBLE = timedelta(days=730)
 TELLING_LINES = 5
 
 Change = Literal["new", "changed", "same", "removed"]
@@ -33,21 +29,23 @@ Change = Literal["new", "changed", "same", "removed"]
 READ_COLUMNS = (
     "selection_id", "client_id", "receipt_id", "place", "operation", "action", "outcome", "good", "complete",
     "measurable", "started_at", "ended_at", "time_told", "duration_seconds", "protected_bytes", "changed_bytes",
-    "transferred_bytes", "stored_bytes", "restored_bytes", "freed_bytes", "basis", "product", "product_version", "host",
+    "transferred_bytes", "stored_bytes", "restored_bytes", "freed_bytes", "sources", "basis", "chain_length",
+    "last_full_at", "checksum_ok", "product", "product_version", "host",
     "archive", "files", "files_failed", "errors", "errors_total", "components", "problems", "notes", "exit_code",
     "first_line", "last_line",
 )  # fmt: skip
 #: Where a run came from; another delivery of the same run does not make it another run.
 ORIGIN_COLUMNS = frozenset({"receipt_id", "place"})
 KEY_COLUMNS = ("job_id", "run_key", "filed_month")
-JSON_COLUMNS = frozenset({"files", "errors", "components", "problems", "notes"})
+JSON_COLUMNS = frozenset({"sources", "files", "errors", "components", "problems", "notes"})
 
 COLUMN_TYPES = (
     "job_id bigint, run_key text, filed_month date, selection_id bigint, client_id bigint, receipt_id bigint, "
     "place int, operation text, action text, outcome text, good boolean, complete boolean, measurable boolean, "
     "started_at timestamptz, ended_at timestamptz, time_told boolean, duration_seconds numeric(14, 3), "
     "protected_bytes bigint, changed_bytes bigint, transferred_bytes bigint, stored_bytes bigint, "
-    "restored_bytes bigint, freed_bytes bigint, basis text, product text, product_version text, host text, "
+    "restored_bytes bigint, freed_bytes bigint, sources jsonb, basis text, chain_length int, last_full_at timestamptz, "
+    "checksum_ok boolean, product text, product_version text, host text, "
     "archive text, files jsonb, files_failed int, errors jsonb, errors_total int, components jsonb, problems jsonb, "
     "notes jsonb, exit_code int, first_line int, last_line int, revision int"
 )
@@ -73,10 +71,6 @@ class Recorded:
     client_ids: tuple[int, ...]
     measurements: tuple[Measurement, ...]
     changes: tuple[RunChange, ...]
-
-
-Row = dict[str, Any]
-RunKey = tuple[int, str]
 
 
 def record_runs(
@@ -108,128 +102,6 @@ def record_runs(
         measurements=tuple(measurements(written, known=known, removed=removed)),
         changes=tuple(changes),
     )
-
-
-# --- what a run is called, and its row ---------------------------------------------------------------------------
-
-
-def key_of(row: Mapping[str, Any]) -> RunKey:
-    return row["job_id"], row["run_key"]
-
-
-def name_run(run: AssignedRun) -> str:
-    """The run's key: what its log says of itself (id, else start), else its delivery and place in it."""
-    log = run.log
-    if log.run_id:
-        name = f"{log.operation}/id:{log.run_id}"
-    elif log.started_at is not None:
-        name = f"{log.operation}/start:{log.started_at.astimezone(UTC).isoformat()}"
-    else:
-        name = f"{log.operation}/delivery:{run.delivery_key}#{run.place}"
-    if log.item:
-        name = f"{log.item}/{name}"
-    return name if len(name) <= 200 else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def end_of(run: AssignedRun) -> tuple[datetime, bool]:
-    """When the run ended, and whether the log told it; else what the sender says, else the arrival."""
-    log = run.log
-    if log.ended_at is not None:
-        return log.ended_at, True
-    if log.started_at is not None:
-        if log.outcome == "running":
-            return log.started_at, True
-        if log.duration_seconds is not None and 0 <= log.duration_seconds < OLDEST_PLAUSIBLE.total_seconds():
-            return log.started_at + timedelta(seconds=log.duration_seconds), True
-        if run.told_end is None:
-            return log.started_at, True
-    return run.told_end or run.received_at, False
-
-
-def file_month(ended_at: datetime, *, received_at: datetime) -> date:
-    """The month a run is filed in: of its end if that is plausible against its arrival, else of its arrival."""
-    plausible = received_at - OLDEST_PLAUSIBLE <= ended_at <= received_at + timedelta(days=1)
-    return month_of((ended_at if plausible else received_at).astimezone(UTC).date())
-
-
-def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
-    """All columns of a run, as they will be stored."""
-    log = run.log
-    ended_at, told = end_of(run)
-    problems = [
-        *log.problems,
-        *find_problems(replace(log, ended_at=log.ended_at or ended_at), received_at=run.received_at),
-    ]
-    problems = list(dict.fromkeys(problems))
-    gates = judge_log(log, problems=problems, policy=tolerance)
-    return {
-        "job_id": run.job_id,
-        "run_key": name_run(run),
-        "filed_month": file_month(ended_at, received_at=run.received_at),
-        "selection_id": run.selection_id,
-        "client_id": run.client_id,
-        "receipt_id": run.receipt_id,
-        "place": run.place,
-        "operation": log.operation,
-        "action": log.action[:40],
-        "outcome": log.outcome,
-        "good": gates.good,
-        "complete": gates.complete,
-        "measurable": gates.measurable,
-        "started_at": log.started_at or run.told_start,
-        "ended_at": ended_at,
-        "time_told": told,
-        "duration_seconds": whole_milliseconds(log.duration_seconds),
-        **{f"{name}_bytes": plausible_size(log, f"{name}_bytes") for name in SIZES},
-        "basis": log.basis or "",
-        "product": log.product[:60],
-        "product_version": log.product_version[:60],
-        "host": log.host[:255],
-        "archive": log.archive[:300],
-        "files": dict(log.files),
-        "files_failed": None if log.files_failed is None else min(log.files_failed, MOST_COUNTED),
-        "errors": [asdict(error) for error in log.errors],
-        "errors_total": min(max(log.errors_total, len(log.errors)), MOST_COUNTED),
-        "components": [asdict(component) for component in log.components],
-        "problems": problems,
-        "notes": list(log.notes),
-        "exit_code": log.exit_code,
-        "first_line": log.lines[0] if log.lines else None,
-        "last_line": log.lines[1] if log.lines else None,
-        "revision": 0,
-    }
-
-
-SIZES = ("protected", "changed", "transferred", "stored", "restored", "freed")
-LARGEST = 2**63 - 1
-MOST_COUNTED = 2**31 - 1
-
-
-def plausible_size(log: JobLog, name: str) -> int | None:
-    """The size if the column can hold it; a negative one is kept, since it is shown (and never billed)."""
-    size = getattr(log, name)
-    return size if isinstance(size, int) and abs(size) <= LARGEST else None
-
-
-def whole_milliseconds(seconds: float | None) -> Decimal | None:
-    if seconds is None or abs(seconds) > 10**10:
-        return None
-    return Decimal(str(seconds)).quantize(Decimal("0.001"))
-
-
-def newest_readings(rows: Iterable[Row]) -> dict[RunKey, Row]:
-    """One row a run: of several in a batch the last counts, but a run once finished is never running again."""
-    newest: dict[RunKey, Row] = {}
-    for row in rows:
-        earlier = newest.get(key_of(row))
-        if earlier is None or not goes_back(row, earlier):
-            newest[key_of(row)] = row
-    return newest
-
-
-def goes_back(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """A "running" that arrives after the end of the same run."""
-    return bool(row["outcome"] == "running" and known["outcome"] != "running")
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

@@ -34,8 +34,7 @@ LONG_FILES = {
     "integrations/logs/duplicati.py": 480,
     "integrations/logs/restic.py": 820,
     "integrations/logs/rsync.py": 600,
-    "msp/backups/queries.py": 520,
-    "msp/backups/recording.py": 550,
+    "msp/backups/queries.py": 530,
     "msp/demo/northern.py": 560,
 }
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from integrations.logs.joblog import JobLog, LogError
+from integrations.logs.joblog import Component, JobLog, LogError
 from msp.backups.models import JobRun, JobRunRevision, JobState
 from msp.backups.recording import Recorded, record_runs
 from msp.backups.runs import AssignedRun
@@ -66,6 +66,30 @@ def test_a_run_is_recorded_with_its_figures_and_moves_the_clock(world: World) ->
     assert (run.ended_at, run.time_told, run.filed_month.isoformat()) == (ended, True, "2026-11-01")
     assert state(world).last_good_at == ended
     assert [(m.protected_bytes, m.transferred_bytes) for m in recorded.measurements] == [(1000, 10)]
+
+
+def test_what_a_restore_needs_and_what_a_verification_found_are_kept(world: World) -> None:
+    full = NOW - timedelta(days=6)
+    part = Component(type="vm", name="web01", outcome="success", stored_bytes=7, message="slow")
+    log = backup(
+        operation="verify",
+        outcome="warning",
+        chain_length=7,
+        last_full_at=full,
+        checksum_ok=False,
+        sources={"stored_bytes": "Stored"},
+        components=(part, Component(type="vm", name="web02", outcome="failure")),
+    )
+    record(world, assigned(world, log))
+    (run,) = runs(world)
+    assert (run.chain_length, run.last_full_at, run.checksum_ok) == (7, full, False)
+    assert run.sources == {"stored_bytes": "Stored"}
+    assert run.components == [
+        {"type": "vm", "name": "web01", "outcome": "success", "stored_bytes": 7, "message": "slow"},
+        {"type": "vm", "name": "web02", "outcome": "failure"},
+    ]
+    again = record(world, assigned(world, log))
+    assert [change.change for change in again.changes] == ["same"]
 
 
 def test_the_same_run_from_another_delivery_changes_nothing(world: World) -> None:

@@ -54,7 +54,17 @@ class RunDetailSerializer(RunSerializer):
     changed_bytes = size_field("Size of what had changed.")
     restored_bytes = size_field("Restored by this run.")
     freed_bytes = size_field("Freed at the target.")
+    sources = serializers.DictField(
+        child=serializers.CharField(), help_text="For each size that the log told: the log's own word for it."
+    )
     basis = serializers.CharField(help_text="How the protected size was counted.")
+    chain_length = serializers.IntegerField(
+        allow_null=True, help_text="How many copies a restore from this run needs; 1: a full copy."
+    )
+    last_full_at = serializers.DateTimeField(allow_null=True, help_text="When the newest full copy was made.")
+    checksum_ok = serializers.BooleanField(
+        allow_null=True, help_text="What a verification or restore test found out about the data it read."
+    )
     product = serializers.CharField()
     product_version = serializers.CharField()
     host = serializers.CharField()
@@ -105,7 +115,11 @@ DETAIL = changed(
     changed_bytes=None,
     restored_bytes=None,
     freed_bytes=None,
+    sources={"protected_bytes": "total_bytes_processed"},
     basis="logical-once",
+    chain_length=None,
+    last_full_at=None,
+    checksum_ok=None,
     product="restic",
     product_version="0.18.0",
     host="files01",

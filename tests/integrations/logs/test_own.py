@@ -40,6 +40,23 @@ def test_the_guide_names_every_field_and_every_word(name: str) -> None:
     assert f"`{name}`" in GUIDE.read_text()
 
 
+def test_chains_checksums_and_parts_are_read() -> None:
+    part = {
+        "type": "mailbox",
+        "name": "a@b.example",
+        "outcome": "warning",
+        "transferred_bytes": 3,
+        "message": "throttled",
+    }
+    told = {"chain_length": 4, "last_full_at": "2026-11-01T00:00:00Z", "checksum_ok": True, "components": [part]}
+    (run,) = read(Delivery(stdout=document(**told))).runs
+    assert (run.chain_length, run.checksum_ok) == (4, True)
+    assert run.last_full_at is not None
+    assert run.last_full_at.isoformat() == "2026-11-01T00:00:00+00:00"
+    assert run.components[0].transferred_bytes == 3
+    assert run.components[0].message == "throttled"
+
+
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
