@@ -67,6 +67,13 @@ GUIDE = Guide(
             '"@URL@/api/v1/logs?format=borg&timezone=Europe/Berlin"',
         ),
     ),
+    notes=(
+        "Read: --json, --log-json, text with --stats, --list and --show-rc, crash reports; the commands of 1.x "
+        "and their 2.0 names.",
+        "Exit codes: 1 and 100 to 127 warning, 2 to 99 failure, 130 cancelled, 128 and above failure; a check "
+        "that ends with 1 found damage.",
+        "borgmatic's logs are another format's.",
+    ),
 )
 
 Task = Literal["create", "copy", "extract", "check", "prune", "list", "init", "other"]

@@ -53,6 +53,12 @@ GUIDE = Guide(
             language="text",
         ),
     ),
+    notes=(
+        "Read: the JSON report, the text report as mail, body or form field message, and reports of failed runs.",
+        "Outcome: ParsedResult; Error and Fatal are failures, an interrupted run is cancelled, an exception "
+        "always a failure.",
+        "The job is the name of the backup, the host the machine's name (JSON only).",
+    ),
 )
 
 _TITLE = re.compile(r"^(?:Duplicati )?(?:\w{1,20}, )?(?:Duplicati )?(\w{1,30}) report for (.{1,300})$")

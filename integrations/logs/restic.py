@@ -51,6 +51,13 @@ GUIDE = Guide(
             note="A pipe hides the exit code: an incomplete run is then told by its summary alone.",
         ),
     ),
+    notes=(
+        "Read: --json with status, verbose_status, error, summary, exit_error and initialized; text; both mixed; "
+        "merged or separate streams.",
+        "Exit codes: 0 good, 3 warning (some source could not be read), 130 cancelled, all others failure.",
+        "With errors on a separate stream, which of several backups an error belongs to cannot be told: it is "
+        "told with the last.",
+    ),
 )
 
 Task = Literal["backup", "copy", "restore", "check", "prune", "init", "list", "stats", "other"]

@@ -59,6 +59,13 @@ GUIDE = Guide(
             '"@URL@/api/v1/logs?format=rsync&exit_code=$code"',
         ),
     ),
+    notes=(
+        "Read: --stats, -v, -i, -h, -hh, separators of thousands of other locales, --log-file, error lines, and "
+        "silence.",
+        "Exit codes: 0 good; 23 warning, or failure if no file was reached; 24 (vanished) and 25 (limit of "
+        "deletions) warning; 20 cancelled; all others failure.",
+        "rsnapshot's logs are another format's.",
+    ),
 )
 
 _NAMES = ("rsync", "openrsync", "cwrsync")
