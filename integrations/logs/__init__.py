@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from integrations.logs import borg, duplicati, own, restic, rsync
+from integrations.logs import borg, duplicati, mysqldump, n_able_cove, own, pg_dump, restic, rsync
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
 from integrations.logs.guide import Guide
@@ -48,6 +48,9 @@ FORMATS: Mapping[str, Format] = {
     "borg": borg,
     "rsync": rsync,
     "duplicati": duplicati,
+    "mysqldump": mysqldump,
+    "pg_dump": pg_dump,
+    "n-able-cove": n_able_cove,
     "own": own,
 }
 
