@@ -1,8 +1,8 @@
 """``make run``: the whole product on one machine by one command, until Ctrl-C.
 
 Starts a private PostgreSQL and Redis unless DATABASE_URL and REDIS_URL name others, brings the database up to date,
-makes the first login, and keeps web, workers and scheduler alive. Stops in the order web, scheduler, workers, Redis,
-PostgreSQL. Killed by ``kill -9`` it leaves processes behind; the next start ends them first.
+makes the first login, and keeps web, mail, workers and scheduler alive. Stops in the order web, scheduler, workers,
+Redis, PostgreSQL. Killed by ``kill -9`` it leaves processes behind; the next start ends them first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from launch.keys import Keys, keep_keys
 from launch.logs import rotate, say
 from launch.manage import keep_environment
 from launch.places import DATA_DIR_SETTING, Places, choose_data_folder, claim, make_places, read_signature, sign
-from launch.ports import choose_port
+from launch.ports import choose_port, free_port, is_free
 from launch.postgres import start_postgres
 from launch.processes import end_leftovers
 from launch.redis import start_redis
@@ -43,6 +43,9 @@ KEPT_SETTINGS = (
     "DATABASE_URL", "REDIS_URL", "BACKLEDGER_SECRET_KEY", "BACKLEDGER_ENCRYPTION_KEYS", "BACKLEDGER_BASE_URL",
     "BACKLEDGER_ALLOWED_HOSTS", DATA_DIR_SETTING, "DJANGO_SETTINGS_MODULE",
 )  # fmt: skip
+#: The mail listener's port and address, read by the product, too.
+SMTP_PORT, SMTP_HOST = "BACKLEDGER_SMTP_PORT", "BACKLEDGER_SMTP_HOST"
+DEFAULT_SMTP_PORT = 2525
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
 
@@ -108,6 +111,7 @@ def start_and_tend(places: Places, *, groups: list[list[Kept]], lock: int, hurry
     keys = keep_keys(places.keys)
     servers = start_servers(places, keys=keys, groups=groups)
     environment = product_environment(os.environ, keys=keys, servers=servers, address=address, data=places.data)
+    environment[SMTP_PORT] = choose_mail_port(os.environ)
     keep_environment(places, environment=environment, names=KEPT_SETTINGS)
     login = prepare_database(environment, log=places.logs / "prepare.log")
     try:
@@ -126,6 +130,18 @@ def choose_address(variables: Mapping[str, str]) -> Address:
     if remark:
         say(remark)
     return Address(host=host, port=port)
+
+
+def choose_mail_port(variables: Mapping[str, str]) -> str:
+    """The mail listener's port: the setting as it is; without one the usual port, or any free one if that is taken."""
+    if variables.get(SMTP_PORT):
+        return variables[SMTP_PORT]
+    host = variables.get(SMTP_HOST) or "127.0.0.1"
+    if is_free(host, port=DEFAULT_SMTP_PORT):
+        return str(DEFAULT_SMTP_PORT)
+    port = free_port(host)
+    say(f"Port {DEFAULT_SMTP_PORT} is taken, so mail is taken at {port} this time. {SMTP_PORT}=... chooses another.")
+    return str(port)
 
 
 def start_servers(places: Places, *, keys: Keys, groups: list[list[Kept]]) -> dict[str, Server]:
@@ -239,8 +255,10 @@ def start_product(
     address: Address,
     hurry: threading.Event,
 ) -> None:
-    """Start web, scheduler and the two workers."""
+    """Start web, mail listener, scheduler and workers."""
     for group, name, command in programs(address, places=places):
+        if name == "mail" and environment[SMTP_PORT] == "0":
+            continue
         groups[group].append(
             keep_program(
                 name,
@@ -255,7 +273,8 @@ def start_product(
 
 
 def programs(address: Address, *, places: Places) -> list[tuple[int, str, list[str]]]:
-    """(position in the order of stopping, name, command). The delivery worker stands apart from the line."""
+    """(position in the order of stopping, name, command). Whoever calls other systems stands apart from
+    the line."""
     python = [sys.executable, "-m"]
     celery = [*python, "celery", "-A", "msp.celery:app"]
     worker = [*celery, "worker", "-P", "threads", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
@@ -270,8 +289,10 @@ def programs(address: Address, *, places: Places) -> list[tuple[int, str, list[s
     ]
     return [
         (0, "web", [*python, *web, *quiet]),
+        (0, "mail", [sys.executable, "manage.py", "receive_mail"]),
         (2, "worker-line", [*worker, "-Q", "line", "-c", "2", "-n", "line@%h"]),
         (2, "worker-delivery", [*worker, "-Q", "delivery", "-c", "4", "-n", "delivery@%h"]),
+        (2, "worker-polling", [*worker, "-Q", "polling", "-c", "4", "-n", "polling@%h"]),
         (1, "beat", [*celery, "beat", "--pidfile=", "-s", str(places.data / "beat-schedule"), "--loglevel", "INFO"]),
     ]
 

@@ -27,10 +27,14 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "BACKLEDGER_ALLOWED_HOSTS": ("localhost,127.0.0.1", "host names this service answers to, separated by commas"),
     "BACKLEDGER_BASE_URL": ("http://localhost:8000", "address under which people reach the dashboard; used in tickets"),
     "BACKLEDGER_DATA_DIR": (".data", "folder of the embedded servers and logs; used by make run only"),
-    "BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS": ("false", "true lets ticket gateways call private network addresses"),
+    "BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS": ("false", "true lets calls go to private network addresses"),
     "BACKLEDGER_MAX_BODY_BYTES": ("26214400", "largest accepted request body and largest decompressed log"),
     "BACKLEDGER_DOOR_QUEUE": ("2000", "receipts a web process holds before it answers 429"),
-    "BACKLEDGER_MAIL_DOMAIN": ("localhost", "domain of the Message-IDs we write"),
+    "BACKLEDGER_MAIL_DOMAIN": ("localhost", "domain of the servers' mail addresses and of the Message-IDs we write"),
+    "BACKLEDGER_SMTP_PORT": ("2525", "port of the mail listener; 0 runs none"),
+    "BACKLEDGER_SMTP_HOST": ("127.0.0.1", "address the mail listener binds to; 0.0.0.0 for every one"),
+    "BACKLEDGER_SMTP_CERTIFICATE": ("", "certificate chain (PEM file) that the mail listener offers STARTTLS with"),
+    "BACKLEDGER_SMTP_KEY": ("", "key of that certificate (PEM file), if it is not in the same file"),
     "BACKLEDGER_PROCESS_IN_DOOR": ("true", "false leaves waking the worker to the scheduler (once a minute)"),
     "BACKLEDGER_PG_BIN": (
         "",
@@ -55,6 +59,10 @@ class Configuration:
     max_body_bytes: int
     door_queue: int
     mail_domain: str
+    smtp_port: int
+    smtp_host: str
+    smtp_certificate: Path | None
+    smtp_key: Path | None
     process_in_door: bool
     log_level: str
     secure_cookies: bool
@@ -86,6 +94,10 @@ def read_configuration(variables: Mapping[str, str]) -> Configuration:
         max_body_bytes=checked_int("BACKLEDGER_MAX_BODY_BYTES", values["BACKLEDGER_MAX_BODY_BYTES"], least=1024),
         door_queue=checked_int("BACKLEDGER_DOOR_QUEUE", values["BACKLEDGER_DOOR_QUEUE"], least=1),
         mail_domain=values["BACKLEDGER_MAIL_DOMAIN"],
+        smtp_port=checked_port("BACKLEDGER_SMTP_PORT", values["BACKLEDGER_SMTP_PORT"]),
+        smtp_host=values["BACKLEDGER_SMTP_HOST"],
+        smtp_certificate=path_or_none(values["BACKLEDGER_SMTP_CERTIFICATE"]),
+        smtp_key=path_or_none(values["BACKLEDGER_SMTP_KEY"] or values["BACKLEDGER_SMTP_CERTIFICATE"]),
         process_in_door=checked_bool("BACKLEDGER_PROCESS_IN_DOOR", values["BACKLEDGER_PROCESS_IN_DOOR"]),
         log_level=checked_choice(
             "BACKLEDGER_LOG_LEVEL", values["BACKLEDGER_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -116,6 +128,17 @@ def checked_int(name: str, value: str, *, least: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < least:
         raise ImproperlyConfigured(f"{name} is {value!r}: set it to a whole number of {least} or more.")
     return int(value)
+
+
+def checked_port(name: str, value: str) -> int:
+    port = checked_int(name, value, least=0)
+    if port > 65535:
+        raise ImproperlyConfigured(f"{name} is {value!r}: set it to a port up to 65535, or 0 for none.")
+    return port
+
+
+def path_or_none(value: str) -> Path | None:
+    return Path(value) if value else None
 
 
 def checked_choice(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -61,7 +61,7 @@ def test_hung_deliveries_cannot_stop_ingest() -> None:
     """Each queue has a worker process of its own, and no worker serves both."""
     commands = [command for _, _, command in programs(HERE, places=Places(Path("/d")))]
     queues = [command[command.index("-Q") + 1] for command in commands if "-Q" in command]
-    assert sorted(queues) == ["delivery", "line"]
+    assert sorted(queues) == ["delivery", "line", "polling"]
 
 
 def test_web_stops_first_and_workers_after_the_scheduler() -> None:
