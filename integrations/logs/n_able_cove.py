@@ -1,8 +1,8 @@
 """N-able Cove Data Protection: the device statistics that its JSON-RPC method EnumerateAccountStatistics answers.
 
 A row is a device; its Settings are pairs of column code and text: ``I`` columns of the device, ``F`` columns of a
-session, with a data source before them (``D09F00``, also ``D9F0``), D09 being the total. Each device is a run of its own: the
-answer tells of its last session only. The protected size is the selected size of that session.
+session, with a data source before them (``D09F00``, also ``D9F0``), D09 being the total. Each device is a run of its
+own: the answer tells of its last session only. The protected size is the selected size of that session.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GUIDE = Guide(
     ),
     cannot_tell=(
         "Sessions before the last one: ask at least as often as the devices back up.",
-        "Whether a session's time is its start or end: it is taken as the end, so that no backup looks newer than it is.",
+        "Whether a session's time is its start or end: it is taken as the end: no backup looks newer than it is.",
         "The words of an error: only their number (F06) is in the answer.",
         "The backup dashboard mails: their layout is not documented, so they wait in the inbox.",
     ),
