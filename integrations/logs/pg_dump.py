@@ -28,7 +28,7 @@ GUIDE = Guide(
     releases="PostgreSQL 9.6 to 18",
     written_from="real logs, and the sources and translations of PostgreSQL",
     operations=("backup", "restore", "verify", "inventory"),
-    basis="used: what the files of the cluster hold, as pg_basebackup --progress prints it; dumps have none",
+    basis="logical, each file once, as pg_basebackup --progress prints it; dumps have none",
     sizes=(
         ("stored_bytes", "the dump's file in ls -l, where it is shown and certain"),
         ("protected_bytes", "pg_basebackup --progress: the total in kB"),
@@ -231,7 +231,7 @@ def _job_log(draft: _Draft, body: Delivery) -> JobLog:
         ended_at=draft.ended,
         protected_bytes=protected,
         rounded=protected is not None,
-        basis=None if protected is None else "used",
+        basis=None if protected is None else "logical-once",
         stored_bytes=stored,
         sources=({} if stored is None else {"stored_bytes": "ls -l"})
         | ({} if protected is None else {"protected_bytes": "kB"}),
