@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from integrations.logs import borg, duplicati, mysqldump, n_able_cove, own, pg_dump, restic, rsync
+from integrations.logs import (
+    borg,
+    duplicati,
+    mysqldump,
+    n_able_cove,
+    own,
+    pg_dump,
+    restic,
+    rsync,
+    synology_hyper_backup,
+)
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
 from integrations.logs.guide import Guide
@@ -51,6 +61,7 @@ FORMATS: Mapping[str, Format] = {
     "mysqldump": mysqldump,
     "pg_dump": pg_dump,
     "n-able-cove": n_able_cove,
+    "synology-hyper-backup": synology_hyper_backup,
     "own": own,
 }
 
