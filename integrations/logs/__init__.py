@@ -18,6 +18,7 @@ from integrations.logs import (
     n_able_cove,
     own,
     pg_dump,
+    pgbackrest,
     restic,
     rsync,
     synology_hyper_backup,
@@ -62,6 +63,7 @@ FORMATS: Mapping[str, Format] = {
     "pg_dump": pg_dump,
     "n-able-cove": n_able_cove,
     "synology-hyper-backup": synology_hyper_backup,
+    "pgbackrest": pgbackrest,
     "own": own,
 }
 
