@@ -14,6 +14,7 @@ from typing import Protocol
 from integrations.logs import (
     borg,
     duplicati,
+    mariabackup,
     mysqldump,
     n_able_cove,
     own,
@@ -64,6 +65,7 @@ FORMATS: Mapping[str, Format] = {
     "n-able-cove": n_able_cove,
     "synology-hyper-backup": synology_hyper_backup,
     "pgbackrest": pgbackrest,
+    "mariabackup": mariabackup,
     "own": own,
 }
 
