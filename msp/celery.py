@@ -21,7 +21,7 @@ app.conf.update(
     task_ignore_result=True,
     task_acks_late=False,
     task_default_queue="line",
-    task_routes={"msp.tasks.deliver": {"queue": "delivery"}},
+    task_routes={"msp.tasks.deliver": {"queue": "delivery"}, "msp.tasks.poll": {"queue": "polling"}},
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
     timezone="UTC",
@@ -29,6 +29,7 @@ app.conf.update(
         "process receipts": {"task": "msp.tasks.process_receipts", "schedule": 20.0, "options": {"expires": 60}},
         "sweep": {"task": "msp.tasks.sweep", "schedule": 15.0, "options": {"expires": 60}},
         "deliver": {"task": "msp.tasks.deliver", "schedule": 10.0, "options": {"expires": 60, "queue": "delivery"}},
+        "poll": {"task": "msp.tasks.poll", "schedule": 15.0, "options": {"expires": 60, "queue": "polling"}},
         "make partitions": {"task": "msp.tasks.ensure_partitions", "schedule": 6 * 3600.0, "options": {"expires": 600}},
     },
 )

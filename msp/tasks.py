@@ -1,8 +1,8 @@
 """Celery's tasks: each says only "look now" and works at most a minute, then asks for another.
 
 They carry no data and no time: what is due stands in PostgreSQL. A lost task is made up for by the next beat, a
-repeated one finds nothing to do. ``deliver`` has a queue and a worker process of its own, so that hung gateways stop
-nothing else.
+repeated one finds nothing to do. ``deliver`` and ``poll`` have each a queue and a worker process of their own, so that
+hung gateways and mailboxes stop nothing else.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from alerts.sweeping import sweep as sweep_due
 from billing.collecting import deliver_collection
 from msp import partitions, pipeline
 from msp.celery import app
+from msp.channels.mailboxes import poll_mailbox
+from msp.channels.models import Mailbox
+from msp.channels.polling import Pollers, poll_due
 from msp.outbox.delivering import Deliverer, deliver_due
 
 SECONDS = 45
 #: How long the line rests after a batch that was not full: nobody notices, and the next batch is fuller.
 REST_SECONDS = 0.1
 
+POLLERS: Pollers = {Mailbox: poll_mailbox}
 DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection}
 
 
@@ -72,6 +76,19 @@ def deliver() -> int:
     if is_time_up():
         wake_delivery()
     return done
+
+
+@app.task
+def poll() -> int:
+    """Ask mailboxes and other systems that are due for logs."""
+    close_old_connections()
+    is_time_up = timer()
+    stored = poll_due(POLLERS, now=clock, is_time_up=is_time_up)
+    if stored:
+        wake_processing()
+    if is_time_up():
+        wake(poll)
+    return stored
 
 
 @app.task

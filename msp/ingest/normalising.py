@@ -2,7 +2,8 @@
 
 Keys of a receipt's ``meta``: ``envelope`` (true: the bytes are our JSON envelope), ``content_type``, and what the
 sender said beside a plain body: ``format``, ``timezone``, ``host``, ``job``, ``command``, ``exit_code``, ``file`` (a
-file's name); for files that belong together ``envelope`` is used. A zone nobody named is that of the server.
+file's name), ``sent_at`` (of a mail); for files that belong together ``envelope`` is used. A zone nobody named is that
+of the server.
 """
 
 from __future__ import annotations
@@ -53,8 +54,14 @@ def normalise_one(receipt: TakenReceipt) -> NormalisedReceipt:
         job=delivery.job,
         host=delivery.host,
         told_start=delivery.started_at,
-        told_end=delivery.ended_at,
+        told_end=delivery.ended_at or sent_at(receipt.meta),
     )
+
+
+def sent_at(meta: dict[str, Any]) -> datetime | None:
+    """When a mail was sent: a mailbox may be read long after, and its log may tell no time."""
+    told = meta.get("sent_at")
+    return datetime.fromisoformat(told) if isinstance(told, str) else None
 
 
 def open_receipt(content: bytes, meta: dict[str, Any]) -> Delivery:
