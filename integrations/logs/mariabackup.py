@@ -1,7 +1,7 @@
 """mariabackup and Percona XtraBackup: the log that both write to stderr, from 2.4's short dates to 8's error codes.
 
 "completed OK!" as the last word is their own sign of success, of each call (backup, prepare, copy-back) in the log.
-Times are local, except those of XtraBackup 8 with an offset. No release prints a size: only files and positions in the log.
+Times are local, except those of XtraBackup 8 with an offset. No release prints a size: only files and LSNs.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def _outcome(draft: _Draft, body: Delivery, *, alone: bool) -> Outcome:
         return "failure"
     if draft.finished:
         return "warning" if draft.troubles.errors else "success"
-    # Without its last word and with a code that is not its own it died; with its own 0 the log was cut or sent elsewhere.
+    # Without its last word and with a code not its own it died; with its own 0 the log was cut or sent elsewhere.
     died = draft.seen and code == 0 and is_masked(body, _NAMES)
     return "failure" if died else "unknown"
 
