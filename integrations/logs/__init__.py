@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from integrations.logs import (
+    aws_snapshot_script,
+    barman,
     borg,
     duplicati,
     mariabackup,
@@ -66,6 +68,8 @@ FORMATS: Mapping[str, Format] = {
     "synology-hyper-backup": synology_hyper_backup,
     "pgbackrest": pgbackrest,
     "mariabackup": mariabackup,
+    "barman": barman,
+    "aws-snapshot-script": aws_snapshot_script,
     "own": own,
 }
 
