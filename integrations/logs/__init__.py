@@ -12,18 +12,27 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from integrations.logs import (
+    acronis,
+    avepoint,
     aws_snapshot_script,
+    axcient,
     barman,
     borg,
+    datto_bcdr,
+    datto_saas,
+    dropsuite,
     duplicati,
     mariabackup,
+    msp360,
     mysqldump,
     n_able_cove,
     own,
     pg_dump,
     pgbackrest,
+    rclone,
     restic,
     rsync,
+    synology_active_backup,
     synology_hyper_backup,
 )
 from integrations.logs.bytes_to_text import clean
@@ -58,6 +67,7 @@ class Format(Protocol):
 #: By product, in the order in which they are asked: what runs another tool and shows its output (borgmatic, rsnapshot)
 #: stands before that tool.
 FORMATS: Mapping[str, Format] = {
+    "rclone": rclone,
     "restic": restic,
     "borg": borg,
     "rsync": rsync,
@@ -70,6 +80,14 @@ FORMATS: Mapping[str, Format] = {
     "mariabackup": mariabackup,
     "barman": barman,
     "aws-snapshot-script": aws_snapshot_script,
+    "msp360": msp360,
+    "acronis": acronis,
+    "synology-active-backup": synology_active_backup,
+    "datto-bcdr": datto_bcdr,
+    "datto-saas": datto_saas,
+    "axcient": axcient,
+    "dropsuite": dropsuite,
+    "avepoint": avepoint,
     "own": own,
 }
 
