@@ -51,7 +51,10 @@ def moment(value: Any, zone: tzinfo | None = None) -> datetime | None:
     number = amount(value)
     if number is not None:
         return None if number <= 0 else unix(number / 1000 if number >= _MILLISECONDS else number)
-    return iso(value, zone) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    told = value.strip()
+    return iso(f"{told[:-4].rstrip()}Z" if told.endswith(" UTC") else told, zone)
 
 
 def words(record: Mapping[str, Any], *keys: str) -> str:
