@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 
 from integrations.logs.command_line import invocations
+from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, ErrorKind, Outcome
 
 _LISTED = re.compile(
@@ -85,3 +86,11 @@ def dump_outcome(*, code: int | None, masked: bool, errors: int, warnings: int, 
     if finished or (code == 0 and not masked):
         return "warning" if warnings else "success"
     return "unknown"
+
+
+_MARKER = re.compile(r"^[> \t]{0,16}BACKLEDGER [a-z_]{2,30}=", re.M)
+
+
+def tells_itself(head: Head) -> bool:
+    """True where a script tells its outcome by a line of its own (``BACKLEDGER outcome=..``): that then counts."""
+    return "BACKLEDGER " in head.everything and (head.has(_MARKER) or _MARKER.search(head.tail) is not None)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from integrations.logs.around_dumps import dump_outcome, is_masked, listed_file, shell_error, size_of_dump
+from integrations.logs.around_dumps import dump_outcome, is_masked, listed_file, shell_error, size_of_dump, tells_itself
 from integrations.logs.bytes_to_text import log_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
@@ -82,7 +82,7 @@ _VALUED = frozenset({
 
 def recognises(head: Head) -> bool:
     """A call of the tool, its own messages, its verbose lines or a dump's first lines."""
-    if head.calls(*_OTHERS):
+    if head.calls(*_OTHERS) or tells_itself(head):
         return False
     return head.calls(*_NAMES) or head.has(_SIGNS)
 

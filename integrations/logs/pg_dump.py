@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Literal
 
-from integrations.logs.around_dumps import dump_outcome, is_masked, listed_file, shell_error, size_of_dump
+from integrations.logs.around_dumps import dump_outcome, is_masked, listed_file, shell_error, size_of_dump, tells_itself
 from integrations.logs.bytes_to_text import log_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
@@ -120,7 +120,7 @@ _VALUED = frozenset({
 
 def recognises(head: Head) -> bool:
     """A call of one of the tools, their own messages, or a plain dump's first line."""
-    if head.calls(*_OTHERS):
+    if head.calls(*_OTHERS) or tells_itself(head):
         return False
     return (head.calls(*_NAMES) and _CALLED.search(head.command) is not None) or head.has(_SIGNS)
 
