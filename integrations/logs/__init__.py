@@ -32,6 +32,7 @@ from integrations.logs import (
     rclone,
     restic,
     rsync,
+    script,
     synology_active_backup,
     synology_hyper_backup,
 )
@@ -88,6 +89,7 @@ FORMATS: Mapping[str, Format] = {
     "axcient": axcient,
     "dropsuite": dropsuite,
     "avepoint": avepoint,
+    "script": script,
     "own": own,
 }
 
