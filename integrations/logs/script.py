@@ -33,7 +33,7 @@ GUIDE = Guide(
     basis="the one the marker line names",
     sizes=(("protected_bytes", "protected_bytes of the marker line"),),
     cannot_tell=(
-        "Anything but success or failure without a marker line, and that only with the exit code that the wrapper sends.",
+        "Without a marker line: anything but success or failure, and these only with the exit code (use the wrapper).",
         "The outcome of a cron mail without a marker line: cron sends no exit code.",
         "Sizes that the script does not tell.",
     ),
@@ -71,7 +71,8 @@ _PRODUCTS = re.compile(
     r"|mariadb-dump|mariabackup"
     r"|mariadb-backup|xtrabackup|innobackupex|pg_\w+|pgbackrest|barman|rdiff-backup|backupninja|bacula|bareos"
     r"|vzdump|wbadmin|bconsole"
-    r"|managesnapshots|proxmox-backup\w*|veeam\w*|tarsnap|aws (?:backup|ec2)|az backup|urbackup\w*|hyper-?backup|n-?able|acronis\w*)\b",
+    r"|managesnapshots|proxmox-backup\w*|veeam\w*|tarsnap|aws (?:backup|ec2)|az backup|urbackup\w*|hyper-?backup"
+    r"|n-?able|acronis\w*)\b",
     re.I,
 )
 _HIDING = re.compile(r"(?<![|>])\|(?!\|)|\|\||;|&\s*$")
@@ -85,9 +86,8 @@ def recognises(head: Head) -> bool:
     if not head.command or len(head.command) > MAX_COMMAND or _PRODUCTS.search(head.command):
         return False
     if _CRON.match(head.subject):
-        return not _PRODUCTS.search(head.stdout[:2000])
-    plain = head.document is None and not _PRODUCTS.search(head.text[:2000])
-    return plain and (_SCRIPT.search(head.command) is not None or bool(_GENERIC & set(head.programs)))
+        return True
+    return _SCRIPT.search(head.command) is not None or bool(_GENERIC & set(head.programs))
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
