@@ -16,7 +16,7 @@ from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import listed, nested
-from integrations.logs.synology_mail import end_of, notice_of, outcome_told, printed_moment, printed_seconds
+from integrations.logs.synology_mail import end_of, notice_of, outcome_told, printed_seconds, told_moment
 from integrations.logs.troubles import Troubles
 
 LABEL = "Synology Active Backup for Business"
@@ -155,8 +155,8 @@ def _from_mail(body: Delivery, context: Context) -> JobLog:
     outcome = outcome_told(notice.lead)
     if outcome == "unknown" and notice.values.get("status"):
         outcome = outcome_told(notice.values["status"].lower())
-    start = printed_moment(notice.values.get("start", ""), context.zone)
-    end = printed_moment(notice.values.get("end", ""), context.zone)
+    start = told_moment(notice.values.get("start", ""), context.zone)
+    end = told_moment(notice.values.get("end", ""), context.zone)
     seconds = printed_seconds(notice.values.get("duration", ""))
     operation: Operation = "restore" if _RESTORE.search(notice.lead) else "backup"
     troubles = Troubles()

@@ -19,7 +19,7 @@ from integrations.logs.context import Context
 from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
-from integrations.logs.synology_mail import end_of, notice_of, outcome_told, printed_moment, printed_seconds
+from integrations.logs.synology_mail import end_of, notice_of, outcome_told, printed_seconds, told_moment
 from integrations.logs.troubles import Troubles
 
 LABEL = "Synology Hyper Backup"
@@ -100,7 +100,7 @@ def _from_mail(body: Delivery, context: Context) -> JobLog:
     notice = notice_of(body, context.head.subject)
     verify = _CHECK.search(notice.lead) is not None
     outcome = outcome_told(notice.lead)
-    start = printed_moment(notice.values.get("start", ""), context.zone)
+    start = told_moment(notice.values.get("start", ""), context.zone)
     seconds = printed_seconds(notice.values.get("duration", ""))
     troubles = Troubles()
     if outcome in ("failure", "cancelled", "warning"):
@@ -279,4 +279,4 @@ def _job_log(run: _Run, zone: tzinfo | None, *, apart: bool) -> JobLog:
 
 
 def _at(printed: str, zone: tzinfo | None) -> datetime | None:
-    return printed_moment(printed, zone) if printed else None
+    return told_moment(printed, zone) if printed else None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from integrations.logs.bytes_to_text import log_lines
 from integrations.logs.joblog import Delivery, Outcome
-from integrations.logs.moments import iso
+from integrations.logs.printed_dates import printed_moment
 
 _LABELS: dict[str, tuple[str, ...]] = {
     "job": (
@@ -48,18 +48,6 @@ _DONE = re.compile(
 )
 _STARTED = re.compile(r"\bhas started|\bwurde gestartet|\ba commencé|\ba démarré|\bha comenzado|\bse ha iniciado")
 
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        ["jan janv ene", "feb févr fév", "mar mär mrz mars", "apr avr abr", "may mai mayo", "jun juin", "jul juil",
-         "aug août ago", "sep sept", "oct okt", "nov", "dec dez déc dic"],
-        start=1,
-    )
-    for name in names.split()
-}  # fmt: skip
-_DAY_FIRST = re.compile(r"\b([0-9]{1,2})\.? ([^\W\d_]{3,12})\.?,? ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})\b")
-_MONTH_FIRST = re.compile(r"\b([^\W\d_]{3,12})\.? ([0-9]{1,2}),? ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})\b")
-_YEAR_FIRST = re.compile(r"\b([0-9]{4})[/-]([0-9]{2})[/-]([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})\b")
 _SPAN = re.compile(r"\b([0-9]{1,6}) ?([^\W\d_]{1,12})")
 _SECONDS = {"d": 86400, "t": 86400, "j": 86400, "h": 3600, "m": 60, "s": 1}
 _LABELLED = re.compile(r"^([^:]{2,60}?)\s?: ?(\S.*)$")
@@ -116,25 +104,9 @@ def outcome_told(lead: str) -> Outcome:
     return "running" if _STARTED.search(lead) else "unknown"
 
 
-def printed_moment(text: str, zone: tzinfo | None) -> datetime | None:
-    """UTC of ``Do, 17 Aug 2023 03:41:29``, ``Aug 17 2023 ..`` or ``2023/08/17 ..``; local to the NAS."""
-    if match := _YEAR_FIRST.search(text[:100]):
-        year, month, day, *clock = (int(part) for part in match.groups())
-    elif match := _DAY_FIRST.search(text[:100]):
-        day, month, year = int(match.group(1)), _month(match.group(2)), int(match.group(3))
-        clock = [int(part) for part in match.groups()[3:]]
-    elif match := _MONTH_FIRST.search(text[:100]):
-        month, day, year = _month(match.group(1)), int(match.group(2)), int(match.group(3))
-        clock = [int(part) for part in match.groups()[3:]]
-    else:
-        return None
-    return iso(f"{year:04}-{month:02}-{day:02} {':'.join(f'{part:02}' for part in clock)}", zone)
-
-
-def _month(name: str) -> int:
-    """The number of a month's name or its short form, 0 if it is none."""
-    name = name.lower()
-    return next((_MONTHS[name[:length]] for length in (4, 3) if name[:length] in _MONTHS), 0)
+def told_moment(text: str, zone: tzinfo | None) -> datetime | None:
+    """UTC of ``Do, 17 Aug 2023 03:41:29`` and the like, local to the NAS; None for a day without a clock."""
+    return printed_moment(text, zone) if ":" in text else None
 
 
 def printed_seconds(text: str) -> float | None:

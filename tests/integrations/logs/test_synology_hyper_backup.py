@@ -8,7 +8,7 @@ import pytest
 
 from integrations.logs import read
 from integrations.logs.joblog import Delivery, JobLog
-from integrations.logs.synology_mail import printed_moment, printed_seconds
+from integrations.logs.synology_mail import printed_seconds, told_moment
 
 LABELS = {
     "en": "Backup Task: Daily\nStart Time: Thu, 20 Nov 2025 03:00:00\nDuration: 1 Minute\n",
@@ -120,4 +120,4 @@ def test_durations(printed: str, seconds: float | None) -> None:
     "printed", ["", "Do, 31 Feb 2025 03:00:00", "99 Foo 2025 03:00:00", "Thu, 20 Nov 2025 25:00:00"]
 )
 def test_what_is_no_date_is_none(printed: str) -> None:
-    assert printed_moment(printed, None) is None
+    assert told_moment(printed, None) is None
