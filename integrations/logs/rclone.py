@@ -1,8 +1,8 @@
 """rclone: text logs with or without ``--stats`` blocks, ``--use-json-log``, ``check``, ``size`` and silent runs.
 
 Everything but ``size`` comes on stderr. rclone tells what it moved, never what the selection holds; only
-``rclone size`` of a local folder measures that. Periodic statistics look like the last ones, so that without an exit code a run is
-good only if its last block shows nothing left to do and does not stand on a tick of the clock.
+``rclone size`` of a local folder measures that. Periodic statistics look like the last ones, so that without an exit
+code a run is good only if its last block shows nothing left to do and does not stand on a tick of the clock.
 """
 
 from __future__ import annotations
