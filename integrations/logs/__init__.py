@@ -22,6 +22,7 @@ from integrations.logs import (
     datto_saas,
     dropsuite,
     duplicati,
+    duplicity,
     mariabackup,
     msp360,
     mysqldump,
@@ -73,6 +74,7 @@ FORMATS: Mapping[str, Format] = {
     "borg": borg,
     "rsync": rsync,
     "duplicati": duplicati,
+    "duplicity": duplicity,
     "mysqldump": mysqldump,
     "pg_dump": pg_dump,
     "n-able-cove": n_able_cove,
@@ -123,7 +125,7 @@ def read(delivery: Delivery) -> Reading:
         return Reading(None, error=f"The log could not be opened: {type(error).__name__}.", problems=delivery.problems)
     if named is None:
         empty = not opened.stdout.strip() and not opened.stderr.strip()
-        return Reading(None, error=EMPTY if empty else NOT_RECOGNISED, problems=opened.problems)
+        return Reading(None, error=EMPTY if empty else NOT_RECOGNISED, problems=(*opened.problems, *opened.notes))
     return _read_as(named, candidate)
 
 
@@ -152,7 +154,8 @@ def _read_as(name: str, delivery: Delivery) -> Reading:
     try:
         runs = FORMATS[name].parse(delivery, Context(head=head_of(delivery), zone=zone))
         code = delivery.exit_code if len(runs) == 1 else None
-        shown = tuple(scrubbed(run, host=delivery.host, exit_code=code, problems=delivery.problems) for run in runs)
+        said = {"host": delivery.host, "problems": delivery.problems, "notes": delivery.notes}
+        shown = tuple(scrubbed(run, exit_code=code, **said) for run in runs)
     except UnreadableLog as error:
         return Reading(name, error=clean(error.reason), line=error.line, problems=delivery.problems)
     except Exception as error:  # a fault of ours must not lose the log: it waits in the inbox and can be replayed
