@@ -46,6 +46,7 @@ KEPT_SETTINGS = (
 #: The mail listener's port and address, read by the product, too.
 SMTP_PORT, SMTP_HOST = "BACKLEDGER_SMTP_PORT", "BACKLEDGER_SMTP_HOST"
 DEFAULT_SMTP_PORT = 2525
+DROP_FOLDER = "BACKLEDGER_DROP_FOLDER"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
 
@@ -255,9 +256,10 @@ def start_product(
     address: Address,
     hurry: threading.Event,
 ) -> None:
-    """Start web, mail listener, scheduler and workers."""
+    """Start web, scheduler and workers; mail listener and watcher of the drop folder where they are wanted."""
+    unwanted = {"mail": environment[SMTP_PORT] == "0", "folder": not environment.get(DROP_FOLDER)}
     for group, name, command in programs(address, places=places):
-        if name == "mail" and environment[SMTP_PORT] == "0":
+        if unwanted.get(name):
             continue
         groups[group].append(
             keep_program(
@@ -290,6 +292,7 @@ def programs(address: Address, *, places: Places) -> list[tuple[int, str, list[s
     return [
         (0, "web", [*python, *web, *quiet]),
         (0, "mail", [sys.executable, "manage.py", "receive_mail"]),
+        (0, "folder", [sys.executable, "manage.py", "watch_folder"]),
         (2, "worker-line", [*worker, "-Q", "line", "-c", "2", "-n", "line@%h"]),
         (2, "worker-delivery", [*worker, "-Q", "delivery", "-c", "4", "-n", "delivery@%h"]),
         (2, "worker-polling", [*worker, "-Q", "polling", "-c", "4", "-n", "polling@%h"]),

@@ -35,6 +35,9 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "BACKLEDGER_SMTP_HOST": ("127.0.0.1", "address the mail listener binds to; 0.0.0.0 for every one"),
     "BACKLEDGER_SMTP_CERTIFICATE": ("", "certificate chain (PEM file) that the mail listener offers STARTTLS with"),
     "BACKLEDGER_SMTP_KEY": ("", "key of that certificate (PEM file), if it is not in the same file"),
+    "BACKLEDGER_DROP_FOLDER": ("", "folder that is watched for dropped logs; empty watches none"),
+    "BACKLEDGER_DROP_SECONDS": ("10", "seconds in which a dropped file must stay as it is before it is taken"),
+    "BACKLEDGER_DROP_KEEP_DAYS": ("30", "days for which taken files are kept in done/"),
     "BACKLEDGER_PROCESS_IN_DOOR": ("true", "false leaves waking the worker to the scheduler (once a minute)"),
     "BACKLEDGER_PG_BIN": (
         "",
@@ -63,6 +66,9 @@ class Configuration:
     smtp_host: str
     smtp_certificate: Path | None
     smtp_key: Path | None
+    drop_folder: Path | None
+    drop_seconds: int
+    drop_keep_days: int
     process_in_door: bool
     log_level: str
     secure_cookies: bool
@@ -98,6 +104,9 @@ def read_configuration(variables: Mapping[str, str]) -> Configuration:
         smtp_host=values["BACKLEDGER_SMTP_HOST"],
         smtp_certificate=path_or_none(values["BACKLEDGER_SMTP_CERTIFICATE"]),
         smtp_key=path_or_none(values["BACKLEDGER_SMTP_KEY"] or values["BACKLEDGER_SMTP_CERTIFICATE"]),
+        drop_folder=checked_folder("BACKLEDGER_DROP_FOLDER", values["BACKLEDGER_DROP_FOLDER"]),
+        drop_seconds=checked_int("BACKLEDGER_DROP_SECONDS", values["BACKLEDGER_DROP_SECONDS"], least=1),
+        drop_keep_days=checked_int("BACKLEDGER_DROP_KEEP_DAYS", values["BACKLEDGER_DROP_KEEP_DAYS"], least=1),
         process_in_door=checked_bool("BACKLEDGER_PROCESS_IN_DOOR", values["BACKLEDGER_PROCESS_IN_DOOR"]),
         log_level=checked_choice(
             "BACKLEDGER_LOG_LEVEL", values["BACKLEDGER_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -138,6 +147,13 @@ def checked_port(name: str, value: str) -> int:
 
 
 def path_or_none(value: str) -> Path | None:
+    return Path(value) if value else None
+
+
+def checked_folder(name: str, value: str) -> Path | None:
+    """An absolute path, since every process of the product may stand elsewhere; None for no folder."""
+    if value and not Path(value).is_absolute():
+        raise ImproperlyConfigured(f"{name} is {value!r}: set it to an absolute path.")
     return Path(value) if value else None
 
 

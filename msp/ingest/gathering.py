@@ -1,8 +1,8 @@
 """From paths on a command line to deliveries: files, folders with the files of one run, standard input.
 
-Called by the commands ``ingest`` and ``parse``. A folder that holds the files of one run (``stdout.log``,
-``stderr.log``, ``payload.json`` or ``message.eml``) is one delivery; any other folder is walked. What cannot be read
-is told with its reason, and the rest goes on. Nothing here needs Django.
+Called by the commands ``ingest`` and ``parse``; dropped files are judged here, too. A folder that holds the files of
+one run (``stdout.log``, ``stderr.log``, ``payload.json`` or ``message.eml``) is one delivery; any other folder is
+walked. What cannot be read is told with its reason, and the rest goes on. Nothing here needs Django.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def judge_file(path: str, content: bytes, *, said: Said, most: int, content_type
 
 
 def read_folder(path: Path, *, said: Said, most: int) -> Gathered:
-    """The files of one run as one delivery, kept as an envelope. Raises OSError."""
+    """The files of one run, as they stand in a folder. Raises OSError."""
     files: dict[str, bytes] = {}
     size = newest = 0
     for entry in sorted(path.iterdir()):
@@ -124,15 +124,19 @@ def read_folder(path: Path, *, said: Said, most: int) -> Gathered:
             newest = max(newest, entry.stat().st_mtime_ns)
     if size > most:
         return Gathered(str(path), error=too_large(most))
+    return judge_files(str(path), files, said=said, identity=identify(path, size=size, modified=newest))
+
+
+def judge_files(path: str, files: Mapping[str, bytes], *, said: Said, identity: str) -> Gathered:
+    """The files of one run (name to content) as one delivery, kept as an envelope."""
     delivery = delivery_from_files(files)
     envelope = as_envelope(delivery, timezone=told_zone(files))
     try:
         from_envelope(envelope)
     except BadEnvelope as error:
-        return Gathered(str(path), error=f"cannot be kept as one delivery: {error}")
+        return Gathered(path, error=f"cannot be kept as one delivery: {error}")
     meta = {**said.as_meta(), "envelope": True}
-    identity = identify(path, size=size, modified=newest)
-    return Gathered(str(path), with_said(delivery, said), orjson.dumps(envelope), meta, identity)
+    return Gathered(path, with_said(delivery, said), orjson.dumps(envelope), meta, identity)
 
 
 def as_envelope(delivery: Delivery, *, timezone: str) -> dict[str, Any]:
