@@ -18,7 +18,7 @@ from integrations.logs.json_documents import nested
 from integrations.logs.troubles import Troubles
 
 LABEL = "Acronis Cyber Protect Cloud"
-MARKS = ('"completedAt"', '"resourceName"', '"BackupPlanName"', '"planName"')
+MARKS = ('"completedAt"', '"startedAt"', '"resourceName"', '"BackupPlanName"', '"planName"')
 GUIDE = Guide(
     releases="Task Manager API 2, Alert Manager API 1",
     written_from="the vendor's API reference with its examples, and public clients of both APIs; no real answer",
@@ -48,6 +48,7 @@ _RESULTS: dict[str, Outcome] = {
     "ok": "success", "success": "success", "warning": "warning", "error": "failure", "cancelled": "cancelled",
     "canceled": "cancelled", "abandoned": "failure", "timedout": "failure",
 }  # fmt: skip
+_TIMES = {"startedAt", "completedAt", "enqueuedAt"}
 _STATES: dict[str, Outcome] = {
     "enqueued": "running", "assigned": "running", "started": "running", "paused": "running",
 }  # fmt: skip
@@ -70,7 +71,8 @@ def _rows(document: Any) -> list[dict[str, Any]]:
 
 
 def _activities(document: Any) -> list[dict[str, Any]]:
-    return [row for row in _rows(document) if "state" in row and "result" in row and _operation(row)]
+    found = [row for row in _rows(document) if "state" in row and _TIMES & set(row)]
+    return [row for row in found if ("result" in row or words(row, "state") in _STATES) and _operation(row)]
 
 
 def _alerts(document: Any) -> list[dict[str, Any]]:

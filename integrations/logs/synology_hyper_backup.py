@@ -56,9 +56,7 @@ _LINE = re.compile(
     r"^(info|warning|warn|err|error)\s+([0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"\s+([^\s:]{1,100}):\s*(\S.*)$"
 )
-_EVENT = re.compile(
-    r"^\[((?:Local|Network|Cloud|USB|Remote)[^\]]{0,60}|[A-Z][^\]]{0,60})\]\s?\[([^\]]{1,100})\]\s*(\S.*)$"
-)
+_EVENT = re.compile(r"^\[([A-Z][^\]]{0,60})\]\s?\[([^\]]{1,100})\]\s*(\S.*)$")
 _LOG_SIGNS = re.compile(
     r"^(?:info|warning|warn|err|error)\s+[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8}\s+[^\s:]{1,100}:.{0,200}[Bb]ackup", re.M
 )
@@ -73,10 +71,10 @@ def recognises(head: Head) -> bool:
     """A mail that names the product or its article and has its labels, log lines, or the API's list of events."""
     if isinstance(head.document, dict):
         return any(_parts(words(row, "event")) for row in _events_of(head.document)[:200])
-    named = "Hyper Backup" in head.everything or "HyperBackup" in head.everything or "sy.to/nasbackup" in head.text
-    if named and head.has(_MAIL_SIGNS):
-        return True
-    return "Active Backup" not in head.text and head.has(_LOG_SIGNS)
+    if "Active Backup" in head.everything:
+        return False
+    named = any(name in head.everything for name in ("Hyper Backup", "HyperBackup", "sy.to/nasbackup"))
+    return head.has(_LOG_SIGNS) or (named and head.has(_MAIL_SIGNS))
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
@@ -90,7 +88,8 @@ def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     runs = _runs(lines)
     if not runs:
         raise UnreadableLog("no line of this log tells of a run of a backup task")
-    return tuple(_job_log(run, context.zone, apart=_apart(runs)) for run in runs)
+    apart = _apart(runs)
+    return tuple(_job_log(run, context.zone, apart=apart) for run in runs)
 
 
 # ---------------------------------------------------------------------------------------------------------------- mail

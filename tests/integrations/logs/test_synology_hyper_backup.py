@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 
@@ -121,3 +122,20 @@ def test_durations(printed: str, seconds: float | None) -> None:
 )
 def test_what_is_no_date_is_none(printed: str) -> None:
     assert told_moment(printed, None) is None
+
+
+def test_a_log_of_many_runs_costs_no_more_than_its_length() -> None:
+    one = "info\t2025/11/20 03:00:01\tSYSTEM:\t[Local][A{}] Backup task started.\n"
+
+    def cost(runs: int) -> float:
+        body = "".join(one.format(at) for at in range(runs)).encode()
+        begun = process_time()
+        assert len(read(Delivery(stdout=body)).runs) == runs
+        return process_time() - begun
+
+    assert cost(5000) < 40 * max(cost(500), 0.002)
+
+
+def test_a_mail_of_active_backup_is_another_products() -> None:
+    body = "Active Backup for Business\nThe task has failed.\n\nBackup Task: T\nhttps://sy.to/nasbackup\n"
+    assert read(Delivery(stdout=body.encode())).format == "synology-active-backup"
