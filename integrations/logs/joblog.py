@@ -54,6 +54,7 @@ class Delivery:
     ``run_id`` is the wrapper's own id of the run. ``subject``, ``sender`` and ``sent_at`` (its Date) are a mail's
     headers, once it was opened.
     ``problems`` are sentences about what the sender said and we could not use (an unknown time zone): the log is kept.
+    ``notes`` tell what was left out and is no loss.
     """
 
     stdout: bytes
@@ -73,6 +74,7 @@ class Delivery:
     sender: str = ""
     sent_at: datetime | None = None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

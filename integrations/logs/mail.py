@@ -1,50 +1,52 @@
 """Opening a mail: from the message as sent to the log inside it.
 
-Used by ``opening`` before any format looks. Quoted-printable, base64 and character sets are undone, HTML is turned
-into text when there is no plain part, attachments are listed. Depth, number of parts and sizes are limited before
-the standard library's parser sees the message, so that a hostile mail costs linear time.
+Used by ``opening`` before any format looks. Transfer encodings and character sets are undone, a page becomes text when
+there is no plain part, a forwarded mail gives way to the original in it, archives are unpacked. Depth, number of parts
+and sizes are limited, so that a hostile mail costs linear time and little memory; what is left closed is told.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from dataclasses import dataclass
-from email import policy
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from email.header import decode_header
 from email.message import Message
-from email.parser import BytesParser
+from email.utils import parsedate_to_datetime
 
-from integrations.logs.bytes_to_text import clean
+from integrations.logs.bytes_to_text import clean, without_byte_order_mark
+from integrations.logs.forwarding import undo_forwarding
 from integrations.logs.joblog import Attachment
+from integrations.logs.mime import BadMail, Leaf, Mail, payload_of, take_apart, text_of
+from integrations.logs.page_text import html_to_text
+from integrations.logs.unpacking import Unpacking
 
-MAX_MULTIPARTS = 20
-MAX_PARTS = 100
-MAX_MAIL = 64 * 1024 * 1024
-MAX_HTML = 4 * 1024 * 1024
+#: Attachments of one mail are decoded to so many bytes together.
+MAX_ATTACHED = 16 * 1024 * 1024
 
 _HEADER = re.compile(rb"^[A-Za-z][A-Za-z0-9-]{0,60}:[ \t]?[^\r\n]*\r?$")
 _TELLING = frozenset({
     b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"received", b"return-path", b"delivered-to",
     b"content-type", b"x-mailer", b"reply-to",
 })  # fmt: skip
-_NESTED = re.compile(rb"^content-type:[ \t]*(?:multipart|message)/", re.I | re.M)
-
-_BOUNDARY = re.compile(rb"\bboundary[ \t]*=[ \t]*\"?([^\"\r\n;]{1,200})", re.I)
-
-
-class BadMail(ValueError):
-    """The message is a mail but breaks a limit or cannot be taken apart."""
+_OUTLOOK = ("application/ms-tnef", "application/vnd.ms-tnef")
+WINMAIL = "The attachment winmail.dat holds what only Outlook reads and was left out: send plain text or HTML."
 
 
 @dataclass(frozen=True)
 class OpenedMail:
-    """The log that a mail carries, as UTF-8, with what its headers say."""
+    """The log that a mail carries, as UTF-8, with what its headers say; of a forwarded one what the original's say.
+
+    ``problems`` tell what could not be read, ``notes`` what was left out and is no loss.
+    """
 
     body: bytes
     subject: str
     sender: str
+    sent_at: datetime | None
     attachments: tuple[Attachment, ...]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def is_mail(body: bytes, content_type: str = "") -> bool:
@@ -67,45 +69,75 @@ def is_mail(body: bytes, content_type: str = "") -> bool:
 
 def open_mail(body: bytes) -> OpenedMail:
     """The text of a mail and its attachments. Raises BadMail where it breaks a limit."""
-    _check_limits(body)
     try:
-        message = BytesParser(policy=policy.compat32).parsebytes(body)
-        parts = _leaves(message)
-        return OpenedMail(
-            body=_best_text(parts),
-            subject=_header(message, "Subject"),
-            sender=_header(message, "From"),
-            attachments=tuple(_attachment(part, at) for at, part in enumerate(parts) if _is_attachment(part)),
-        )
+        return _open(take_apart(body))
     except BadMail:
         raise
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError, KeyError) as error:
         raise BadMail(f"this mail cannot be taken apart ({type(error).__name__})") from None
 
 
-def _check_limits(body: bytes) -> None:
-    if len(body) > MAX_MAIL:
-        raise BadMail(f"a mail of more than {MAX_MAIL // 2**20} MiB")
-    nested = sum(1 for _ in zip(_NESTED.finditer(body), range(MAX_MULTIPARTS + 1), strict=False))
-    if nested > MAX_MULTIPARTS:
-        raise BadMail(f"a mail with more than {MAX_MULTIPARTS} nested parts")
-    boundaries = {match.group(1) for match, _ in zip(_BOUNDARY.finditer(body), range(MAX_PARTS), strict=False)}
-    if sum(body.count(b"\n--" + boundary) for boundary in boundaries) > MAX_PARTS + 2 * MAX_MULTIPARTS:
-        raise BadMail(f"a mail with more than {MAX_PARTS} parts")
+def _open(mail: Mail) -> OpenedMail:
+    chosen = _original(mail)
+    text = _best_text(mail, [leaf for leaf in mail.leaves if leaf.message == chosen])
+    if not text.strip() and chosen:
+        text = _best_text(mail, mail.leaves)
+    headers = mail.messages[chosen]
+    subject, sender = _header(headers, "Subject"), _header(headers, "From")
+    original = undo_forwarding(text, subject=subject, sender=sender)
+    opened = OpenedMail(
+        body=original.text,
+        subject=clean(original.subject) if original.is_forwarded else subject,
+        sender=clean(original.sender) if original.is_forwarded else sender,
+        sent_at=_sent_at(headers),
+        attachments=(),
+    )
+    return _with_attachments(opened, mail, chosen)
 
 
-def _leaves(message: Message) -> list[Message]:
-    found: list[Message] = []
-    for part in message.walk():
-        if len(found) >= MAX_PARTS:
-            raise BadMail(f"a mail with more than {MAX_PARTS} parts")
-        if not part.is_multipart():
-            found.append(part)
-    return found
+def _original(mail: Mail) -> int:
+    """Which message is meant: the one within, as forwarded mails are, however often; not the one a bounce returns."""
+    chosen = 0
+    while mail.messages[chosen].get_content_type() != "multipart/report" and chosen in mail.parents:
+        chosen = mail.parents.index(chosen)
+    return chosen
+
+
+def _with_attachments(opened: OpenedMail, mail: Mail, chosen: int) -> OpenedMail:
+    unpacking = Unpacking()
+    problems, notes, left = [], [], MAX_ATTACHED
+    for at, leaf in enumerate(mail.leaves):
+        if not leaf.is_attached:
+            continue
+        if leaf.kind in _OUTLOOK or str(leaf.headers.get_filename()).lower() == "winmail.dat":
+            notes.append(WINMAIL)
+            continue
+        try:
+            content = text_of(mail, leaf) if leaf.kind.startswith("text/") else payload_of(mail, leaf)
+        except BadMail as refused:
+            problems.append(f"An attachment was left closed: {refused}.")
+            continue
+        left -= len(content)
+        if left < 0:
+            problems.append(f"Attachments of more than {MAX_ATTACHED // 2**20} MiB: the rest was left closed.")
+            break
+        unpacking.take(_attachment(leaf, content, at))
+    beside = mail.parents.count(mail.parents[chosen])
+    if beside > 1:
+        problems.append(f"This mail holds {beside} mails, of which the first alone is read: forward them singly.")
+    return replace(
+        opened,
+        attachments=tuple(replace(file, content=without_byte_order_mark(file.content)) for file in unpacking.files),
+        problems=(*problems, *unpacking.problems),
+        notes=tuple(dict.fromkeys(notes)),
+    )
 
 
 def _header(message: Message, name: str) -> str:
-    raw = str(message.get(name, ""))[:2000]
+    return _header_text(str(message.get(name, ""))[:2000])
+
+
+def _header_text(raw: str) -> str:
     try:
         pieces = decode_header(raw)
         text = "".join(p if isinstance(p, str) else _decoded(p, charset or "utf-8") for p, charset in pieces)
@@ -121,59 +153,28 @@ def _decoded(raw: bytes, charset: str) -> str:
         return raw.decode("utf-8", "backslashreplace")
 
 
-def _is_attachment(part: Message) -> bool:
-    return part.get_filename() is not None or not part.get_content_type().startswith("text/")
+def _sent_at(headers: Message) -> datetime | None:
+    """The Date header in UTC; None unless it names its zone."""
+    try:
+        said = parsedate_to_datetime(str(headers.get("Date", ""))[:200])
+        return said.astimezone(UTC) if said.tzinfo is not None else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
-def _attachment(part: Message, at: int) -> Attachment:
-    name = clean(str(part.get_filename() or f"part-{at + 1}"), 200)
-    return Attachment(name=name, content=_payload(part), content_type=part.get_content_type())
+def _attachment(leaf: Leaf, content: bytes, at: int) -> Attachment:
+    name = clean(_header_text(str(leaf.headers.get_filename() or f"part-{at + 1}")), 200)
+    return Attachment(name=name, content=content, content_type=leaf.kind)
 
 
-def _payload(part: Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _as_utf8(part: Message) -> bytes:
-    raw = _payload(part)
-    charset = (part.get_content_charset() or "utf-8").lower()
-    if charset in ("utf-8", "us-ascii", "ascii"):
-        return raw
-    return _decoded(raw, charset).encode("utf-8", "backslashreplace")
-
-
-def _best_text(parts: list[Message]) -> bytes:
-    shown = [part for part in parts if not _is_attachment(part)]
-    plain = [text for part in shown if part.get_content_type() != "text/html" and (text := _as_utf8(part)).strip()]
+def _best_text(mail: Mail, leaves: list[Leaf]) -> bytes:
+    shown = [leaf for leaf in leaves if not leaf.is_attached]
+    plain = [text for leaf in shown if leaf.kind != "text/html" and (text := _text(mail, leaf)).strip()]
     if plain:
         return b"\n".join(plain)
-    pages = [part for part in shown if part.get_content_type() == "text/html"]
-    return b"\n".join(html_to_text(_as_utf8(part).decode("utf-8", "backslashreplace")).encode() for part in pages)
+    pages = [leaf for leaf in shown if leaf.kind == "text/html"]
+    return b"\n".join(html_to_text(_text(mail, leaf).decode("utf-8", "backslashreplace")).encode() for leaf in pages)
 
 
-_BREAKS = re.compile(r"<(?:br|p|/p|div|/div|tr|/tr|li|/li|h[1-6]|/h[1-6]|hr|pre|/pre|table|/table)\b[^<>]*>", re.I)
-_CELLS = re.compile(r"</t[dh]\b[^<>]*>", re.I)
-_TAGS = re.compile(r"<[a-zA-Z/!?][^<>]*>")
-_UNSHOWN = re.compile(r"<(/?)(?:script|style|head|title)\b[^<>]*>", re.I)
-
-
-def html_to_text(page: str) -> str:
-    """The text of an HTML page: block ends become line ends, cells tabs. Linear, whatever the page."""
-    shown = "".join(_outside_unshown(page[:MAX_HTML]))
-    shown = "\n".join(line.strip() for line in shown.split("\n")) if "<pre" not in shown.lower() else shown
-    text = _TAGS.sub("", _CELLS.sub("\t", _BREAKS.sub("\n", shown)))
-    return html.unescape(text).replace("\u00a0", " ")
-
-
-def _outside_unshown(page: str) -> list[str]:
-    kept: list[str] = []
-    at, hidden = 0, 0
-    for match in _UNSHOWN.finditer(page):
-        if hidden == 0:
-            kept.append(page[at : match.start()])
-        hidden = max(0, hidden - 1) if match.group(1) else hidden + 1
-        at = match.end()
-    if hidden == 0:
-        kept.append(page[at:])
-    return kept
+def _text(mail: Mail, leaf: Leaf) -> bytes:
+    return without_byte_order_mark(text_of(mail, leaf))

@@ -43,6 +43,9 @@ def _open_mail(delivery: Delivery) -> Delivery:
         content_type="text/plain",
         subject=mail.subject,
         sender=mail.sender,
+        sent_at=mail.sent_at,
+        problems=(*delivery.problems, *mail.problems),
+        notes=(*delivery.notes, *mail.notes),
     )
     return _with_cron_subject(opened)
 

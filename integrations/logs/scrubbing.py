@@ -28,8 +28,16 @@ _COMPONENT_SIZES = ("protected_bytes", "transferred_bytes", "stored_bytes")
 _NEGATIVE_IS_FINE = ("freed_bytes",)  # a compaction may cost more than it frees
 
 
-def scrubbed(run: JobLog, *, host: str = "", exit_code: int | None = None, problems: tuple[str, ...] = ()) -> JobLog:
-    """The run made safe; host and exit code of the delivery where the log told none, its problems in any case."""
+def scrubbed(
+    run: JobLog,
+    *,
+    host: str = "",
+    exit_code: int | None = None,
+    problems: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> JobLog:
+    """The run made safe; host and exit code of the delivery where the log told none, what it tells in any case."""
+    run = replace(run, notes=(*notes, *run.notes)) if notes else run
     changes: dict[str, Any] = {name: clean(getattr(run, name), limit) for name, limit in _TEXTS.items()}
     found: list[str] = [clean(text) for text in (*problems, *run.problems)]
     for name in _SIZES:

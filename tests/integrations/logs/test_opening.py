@@ -11,7 +11,8 @@ import pytest
 from integrations.logs import read
 from integrations.logs.delivery import from_raw
 from integrations.logs.joblog import Delivery
-from integrations.logs.mail import MAX_MULTIPARTS, html_to_text, is_mail
+from integrations.logs.mail import html_to_text, is_mail
+from integrations.logs.mime import MAX_DEPTH
 from integrations.logs.opening import open_delivery
 
 HEADERS = b"From: root <root@fs01.example>\r\nTo: b@msp.example\r\nDate: Sat, 14 Oct 2017 20:10:02 -0500\r\nMIME-Version: 1.0\r\n"  # noqa: E501
@@ -56,7 +57,7 @@ def test_cron_names_command_and_host_in_its_subject() -> None:
 
 def test_a_mail_nested_too_deeply_stays_closed_and_says_so() -> None:
     nested = b"".join(
-        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (at, at) for at in range(MAX_MULTIPARTS + 5)
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (at, at) for at in range(MAX_DEPTH + 5)
     )
     reading = read(Delivery(stdout=mail("x", nested)))
     assert reading.format is None
