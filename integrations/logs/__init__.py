@@ -14,15 +14,20 @@ from typing import Protocol
 from integrations.logs import (
     acronis,
     avepoint,
+    aws_backup,
     aws_snapshot_script,
     axcient,
+    azure_backup,
     barman,
     borg,
+    borgmatic,
+    comet,
     datto_bcdr,
     datto_saas,
     dropsuite,
     duplicati,
     duplicity,
+    kopia,
     mariabackup,
     msp360,
     mysqldump,
@@ -36,6 +41,7 @@ from integrations.logs import (
     script,
     synology_active_backup,
     synology_hyper_backup,
+    tar,
 )
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
@@ -71,6 +77,7 @@ class Format(Protocol):
 FORMATS: Mapping[str, Format] = {
     "rclone": rclone,
     "restic": restic,
+    "borgmatic": borgmatic,
     "borg": borg,
     "rsync": rsync,
     "duplicati": duplicati,
@@ -91,7 +98,12 @@ FORMATS: Mapping[str, Format] = {
     "axcient": axcient,
     "dropsuite": dropsuite,
     "avepoint": avepoint,
+    "tar": tar,
     "script": script,
+    "aws-backup": aws_backup,
+    "azure-backup": azure_backup,
+    "comet": comet,
+    "kopia": kopia,
     "own": own,
 }
 
