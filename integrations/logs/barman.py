@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from integrations.logs.around_dumps import is_masked
-from integrations.logs.barman_catalogue import is_catalogue, runs_of_catalogue, runs_of_shown
+from integrations.logs.barman_catalogue import asctime, is_catalogue, runs_of_catalogue, runs_of_shown
 from integrations.logs.bytes_to_text import Line, log_lines
 from integrations.logs.command_line import invocations, positional
 from integrations.logs.context import Context
@@ -72,13 +72,17 @@ _CHECKED = re.compile(r"\s{1,40}([^:]{2,120}): (OK|FAILED)(?: \((.{1,600})\))?$"
 _NAGIOS = re.compile(r"BARMAN (OK|WARNING|CRITICAL|UNKNOWN) - (.{0,1000})")
 _COMPLETED = re.compile(
     r"(?:Backup|Recovery|Restore operation"
-    r"|Deleted backup \S{1,60}) (?:completed )?\(start time: ([0-9: .+-]{19,40}), elapsed time: ([^)]{1,100})\)"
+    r"|Deleted backup \S{1,60}) (?:completed )?\(start time: ([\w: .+-]{19,40}), elapsed time: ([^)]{1,100})\)"
 )
 _SIZE = re.compile(r"Backup size: ([0-9.]{1,12} [KMGTPE]?i?B)(?:\. Actual size on disk: ([0-9.]{1,12} [KMGTPE]?i?B))?")
+_NAMED_CHECK = re.compile(r"(\S{1,100})\.([A-Za-z][\w -]{2,80}): FAILED(?: \(.{1,600}\))?$")
+_SERVER = re.compile(r"'barman check ([^\s']{1,100})'|[Ss]erver '([^']{1,100})'|for server (\S{1,100})")
 _LEVEL = re.compile(r"(WARNING|ERROR|EXCEPTION|CRITICAL): (.*)$")
 _FAILED = re.compile(r"(?:Backup failed|Impossible to|Restore failed|Recovery failed)")
 _NOTICES = re.compile(
-    r"pg_basebackup does not copy the PostgreSQL configuration files|No backup strategy set"
+    r"pg_basebackup does not copy the PostgreSQL configuration files"
+    r"|IMPORTANT: this backup is classified as WAITING_FOR_WALS|Unable to retrieve safe horizon time"
+    r"|No backup strategy set"
     r"|.{0,80}using default|.{0,80}is deprecated"
 )
 _OPERATIONS: dict[str, tuple[Operation, str]] = {
@@ -195,10 +199,23 @@ def _read_line(drafts: list[_Draft], line: Line) -> None:
         words = words if level in ("INFO", "DEBUG") else f"{level}: {words}"
     if not words.startswith(("\t", " ")) and (opened := _opened(words)):
         drafts.append(opened)
-    draft = drafts[-1]
+    draft = _of_server(drafts, words)
     if line.stream == "stdout":
         draft.first, draft.last = draft.first or line.number, line.number
     _read_words(draft, words)
+
+
+def _of_server(drafts: list[_Draft], words: str) -> _Draft:
+    """The run that a line belongs to: that of the server an error names, else the last that began."""
+    named = _SERVER.search(words[:500]) if words.startswith(("ERROR: ", "EXCEPTION: ")) else None
+    server = next((group for group in named.groups() if group), "") if named is not None else ""
+    if not server or not drafts[-1].opened or drafts[-1].server == server:
+        return drafts[-1]
+    known = next((draft for draft in drafts[-100:] if draft.server == server and draft.opened), None)
+    if known is None:
+        known = _Draft(operation=drafts[-1].operation, action=drafts[-1].action, server=server, opened=True)
+        drafts.insert(len(drafts) - 1, known)  # before the last, which further lines may belong to
+    return known
 
 
 def _opened(words: str) -> _Draft | None:
@@ -223,6 +240,8 @@ def _read_words(draft: _Draft, words: str) -> None:
             draft.troubles.add(words.strip(), component=match.group(1).strip(), kind="other")
     elif match := _LEVEL.match(words):
         _read_trouble(draft, match.group(1), match.group(2))
+    elif words.endswith(("FAILED", ")")) and (named := _NAMED_CHECK.match(words)):
+        draft.troubles.add(words, component=named.group(2), kind="other")
     elif _FAILED.match(words):
         draft.troubles.add(words, kind="other")
     elif match := _COMPLETED.match(words):
@@ -269,7 +288,8 @@ def _job_log(draft: _Draft, body: Delivery, zone: tzinfo | None, *, alone: bool)
 
 
 def _moment(printed: str, zone: tzinfo | None) -> datetime | None:
-    return iso(printed, zone) if printed else None
+    """A local time, as ISO or (of a deletion) as ``Mon Nov 23 02:47:59 2026``."""
+    return iso(printed, zone) or asctime(printed, zone) if printed else None
 
 
 def _outcome(draft: _Draft, body: Delivery, *, alone: bool) -> Outcome:

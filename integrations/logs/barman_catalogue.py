@@ -23,13 +23,14 @@ _STATES: dict[str, Outcome] = {
     "STARTED": "running",
     "EMPTY": "running",
     "SYNCING": "running",
-    "WAITING_FOR_WALS": "running",
+    "WAITING_FOR_WALS": "success",  # copied, and set to DONE by itself as soon as its WAL arrived: told by a note
 }
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ENTRY = re.compile(
-    r"(\S{1,200}) ([0-9]{8}T[0-9]{6})(?: '.{1,200}')?(?: - [A-Z]{1,2})? - "
-    r"(?:(\w{3} \w{3} [0-9 ]{2} [0-9:]{8} [0-9]{4}) - Size: ([0-9.]{1,12} [KMGTPE]?i?B)|([A-Z_]{3,20}))"
+    r"(\S{1,200}) ([0-9]{8}T[0-9]{6})(?: '[^']{1,200}')?(?: - [A-Z]{1,2})? - "
+    r"(?:\w{3} \w{3} [0-9 ]{2} [0-9:]{8} [0-9]{4} - Size: ([0-9.]{1,12} [KMGTPE]?i?B)|([A-Z_]{3,20}))"
 )
+_LATE = re.compile(r" - (WAITING_FOR_WALS|SYNCING|FAILED)$")
 _TITLE = re.compile(r"Backup ([0-9]{8}T[0-9]{6}):$")
 _FIELD = re.compile(r"\s{1,20}([A-Z][\w ]{2,40}?) *: (.{1,400})$")
 
@@ -55,7 +56,6 @@ def runs_of_catalogue(document: dict[str, Any], zone: tzinfo | None) -> tuple[Jo
 def _shown(server: str, entry: dict[str, Any], zone: tzinfo | None) -> JobLog:
     base = nested(entry, "base_backup_information")
     found, sources = _first_sizes(base, entry)
-    end = text(base, "end_time")
     return _run(
         server,
         text(entry, "backup_id"),
@@ -63,7 +63,7 @@ def _shown(server: str, entry: dict[str, Any], zone: tzinfo | None) -> JobLog:
         sizes=found,
         sources=sources,
         started=iso(text(base, "begin_time"), zone),
-        ended=iso(end, zone) if end else _unix_text(entry, "end_time_timestamp"),
+        ended=iso(text(base, "end_time"), zone) or _unix_text(entry, "end_time_timestamp"),
         root=text(entry, "pgdata_directory"),
         chain=_chain(text(base, "backup_type") or text(entry, "backup_type")),
         error=text(base, "error") or text(entry, "error"),
@@ -112,25 +112,25 @@ def runs_of_shown(body: Delivery, zone: tzinfo | None) -> tuple[JobLog, ...]:
         elif fields and (match := _FIELD.match(line.text)):
             fields.setdefault(match.group(1), match.group(2).strip())
         elif not fields and (match := _ENTRY.match(line.text)):
-            runs.append(_listed_text(match, zone))
+            runs.append(_listed_text(match))
     return (*runs, _shown_text(fields, zone)) if fields else tuple(runs)
 
 
-def _listed_text(match: re.Match[str], zone: tzinfo | None) -> JobLog:
-    size = match.group(4)
+def _listed_text(match: re.Match[str]) -> JobLog:
+    """One line of list-backups. Its time is in the zone of the database, which the text does not name: left out."""
+    size, state = match.group(3), _LATE.search(match.string[-60:])
     return _run(
         match.group(1),
         match.group(2),
-        match.group(5) or "DONE",
+        match.group(4) or (state.group(1) if state else "DONE"),
         sizes={"protected_bytes": printed_size(size), "stored_bytes": printed_size(size)} if size else {},
         sources={"protected_bytes": "Size", "stored_bytes": "Size"} if size else {},
-        ended=_asctime(match.group(3), zone) if match.group(3) else None,
         rounded=bool(size) and is_rounded(size),
     )
 
 
-def _asctime(printed: str, zone: tzinfo | None) -> datetime | None:
-    """UTC of ``Sun Nov 22 21:32:46 2026``, which is local."""
+def asctime(printed: str, zone: tzinfo | None) -> datetime | None:
+    """UTC of a local ``Sun Nov 22 21:32:46 2026``."""
     parts = printed.split()
     if len(parts) != 5 or parts[1] not in _MONTHS:
         return None
@@ -197,5 +197,6 @@ def _run(
         chain_length=chain,
         errors=(LogError(message=message),) if failed else (),
         errors_total=1 if failed else 0,
+        notes=("Barman has not received all the WAL files of this backup yet",) if state == "WAITING_FOR_WALS" else (),
         **kept,
     )
