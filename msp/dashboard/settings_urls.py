@@ -10,6 +10,7 @@ from msp.dashboard.views import settings_destinations as destinations
 from msp.dashboard.views import settings_hub as hub
 from msp.dashboard.views import settings_jobs as jobs
 from msp.dashboard.views import settings_keys as keys
+from msp.dashboard.views import settings_mail as mail
 from msp.dashboard.views import settings_people as people
 from msp.dashboard.views import settings_resellers as resellers
 from msp.dashboard.views import settings_routes as routes
@@ -42,6 +43,13 @@ urlpatterns: list[URLPattern] = [
     path("settings/servers/new/", servers.new_server, name="server-new"),
     path("settings/servers/<uuid:uid>/", servers.edit_server, name="server"),
     path("settings/servers/<uuid:uid>/key/", servers.rotate_key, name="server-key"),
+    path("settings/servers/<uuid:uid>/mail/", mail.show_addresses, name="mail-addresses"),
+    path("settings/servers/<uuid:uid>/mail/change/", mail.change_addresses, name="mail-addresses-change"),
+    path("settings/mailboxes/", mail.list_mailboxes, name="mailboxes"),
+    path("settings/mailboxes/new/", mail.new_mailbox, name="mailbox-new"),
+    path("settings/mailboxes/<uuid:uid>/", mail.edit_mailbox, name="mailbox"),
+    path("settings/mailboxes/<uuid:uid>/check/", mail.check, name="mailbox-check"),
+    path("settings/mailboxes/<uuid:uid>/pause/", mail.pause, name="mailbox-pause"),
     path("settings/clients/new/", clients.new_client, name="client-new"),
     path("settings/clients/<uuid:uid>/", clients.edit_client, name="client-edit"),
     path("settings/clients/<uuid:uid>/state/", clients.change_state, name="client-state"),
