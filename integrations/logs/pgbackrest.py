@@ -24,7 +24,16 @@ from integrations.logs.pgbackrest_info import binary_bytes, is_info, runs_of_inf
 from integrations.logs.troubles import Troubles
 
 LABEL = "pgBackRest"
-MARKS = ("pgbackrest", "pgBackRest", " command begin ", " command end: ", "backrest", "stanza: ", "ERROR: [")
+MARKS = (
+    "pgbackrest",
+    "pgBackRest",
+    " command begin ",
+    " command end: ",
+    "backrest",
+    "stanza: ",
+    "ERROR: [",
+    '"repo-key"',
+)
 GUIDE = Guide(
     releases="2.0 to 2.57",
     written_from="real logs of 2.45, and the sources of later releases",
