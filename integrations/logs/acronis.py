@@ -1,15 +1,18 @@
-"""Acronis Cyber Protect Cloud: activities of the Task Manager API, and alerts of the Alert Manager API.
+"""Acronis: activities and alerts of Cyber Protect Cloud's APIs, and the task log mails of Acronis Backup 11 and 12.
 
 An activity is a run with its result code; an alert tells of one thing that happened to a plan on a machine. Rows that
-are no backup, recovery, replication or validation are left aside. No form tells the size of the source.
+are no backup, recovery, replication or validation are left aside. A mail's last line says what became of the task.
+No form tells the size of the source.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from integrations.logs.api_rows import amount, listed_under, moment, reached_all, words
+from integrations.logs.bytes_to_text import log_lines
 from integrations.logs.context import Context
 from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
@@ -17,17 +20,18 @@ from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, Unrea
 from integrations.logs.json_documents import nested
 from integrations.logs.troubles import Troubles
 
-LABEL = "Acronis Cyber Protect Cloud"
-MARKS = ('"completedAt"', '"startedAt"', '"resourceName"', '"BackupPlanName"', '"planName"')
+LABEL = "Acronis Cyber Protect"
+MARKS = ("Acronis", '"completedAt"', '"startedAt"', '"resourceName"', '"BackupPlanName"', '"planName"')
 GUIDE = Guide(
-    releases="Task Manager API 2, Alert Manager API 1",
-    written_from="the vendor's API reference with its examples, and public clients of both APIs; no real answer",
+    releases="Task Manager API 2, Alert Manager API 1; task log mails of Acronis Backup 11 and 12",
+    written_from="the vendor's API reference with its examples, and public clients of both APIs; the mail's "
+    "last line and error lines from a public program that reads them; no real answer or mail",
     operations=("backup", "restore", "replicate", "verify"),
     sizes=(("transferred_bytes", "progress.bytesSaved of an activity"),),
     cannot_tell=(
         "The size of the source: add a measurement of the selection.",
         "The start of what an alert tells of: only when the alert was made.",
-        "The alert mails and reports: their layout is not documented, so they wait in the inbox.",
+        "The alert mails and reports of the cloud: their layout is not documented, so they wait in the inbox.",
     ),
     ways=(
         Way(
@@ -60,7 +64,9 @@ _ALERTS: dict[str, Outcome] = {
 
 
 def recognises(head: Head) -> bool:
-    """Rows of one of the two APIs, among them at least one that tells of a backup, recovery or the like."""
+    """Rows of one of the two APIs with a backup, recovery or the like among them, or a task log's last line."""
+    if head.document is None:
+        return "Acronis" in head.everything and _verdict(head.tail or head.stdout) is not None
     return bool(_activities(head.document) or _alerts(head.document))
 
 
@@ -88,8 +94,11 @@ def _is_backup_alert(row: Mapping[str, Any]) -> bool:
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
-    """One run for each activity, or for each alert."""
+    """One run for each activity, for each alert, or the one of a task log."""
     document = context.head.document
+    verdict = _verdict(context.head.tail or context.head.stdout) if document is None else None
+    if verdict is not None:
+        return (_from_task_log(body, verdict),)
     runs = [_from_activity(row, context) for row in _activities(document)]
     runs += [_from_alert(row, context) for row in _alerts(document)]
     if not runs:
@@ -193,3 +202,51 @@ def _alert_text(kind: str, details: dict[str, Any]) -> str:
     told = told or words(nested(details, "error"), "text", "message")
     days = amount(details.get("daysPassed"))
     return told or (f"{kind}: {days} days" if days is not None else kind)
+
+
+# ------------------------------------------------------------------------------------------------------- task log mails
+
+_VERDICT = re.compile(r"\bhas (succeeded with warnings|succeeded|failed|been (?:cancell?ed|stopped))\.?$", re.I)
+_NAME = re.compile(r"['\"]([^'\"]{1,200})['\"]")
+_MACHINE = re.compile(r"\bmachine ['\"]([^'\"]{1,200})['\"]", re.I)
+_VERDICTS: dict[str, Outcome] = {"succeeded": "success", "succeeded with warnings": "warning", "failed": "failure"}
+
+
+def _verdict(text: str) -> str | None:
+    """The last line of a task log, where it says how the task ended."""
+    lines = text[-4000:].rstrip().rsplit("\n", 1)
+    return lines[-1].strip() if _VERDICT.search(lines[-1].strip()[-200:]) else None
+
+
+def _from_task_log(body: Delivery, verdict: str) -> JobLog:
+    match = _VERDICT.search(verdict[-200:])
+    outcome = _VERDICTS.get(match.group(1).lower(), "cancelled") if match else "unknown"
+    machine = _MACHINE.search(verdict[:1000])
+    name = _NAME.search(verdict[: machine.start()] if machine else verdict[:1000])
+    unnamed = _NAME.sub(" ", verdict[:1000]).lower()  # a task may be called "Recovery server"
+    troubles = _troubles_of_log(body, verdict, outcome)
+    return JobLog(
+        product="acronis",
+        operation=next((operation for word, operation in _KINDS if word in unnamed), "backup"),
+        outcome=outcome,
+        source_job=name.group(1) if name else "",
+        host=machine.group(1) if machine else "",
+        complete=reached_all(outcome),
+        errors=troubles.kept,
+        errors_total=troubles.total,
+    )
+
+
+def _troubles_of_log(body: Delivery, verdict: str, outcome: Outcome) -> Troubles:
+    """``Error code: 3`` stands some lines above its ``Message: ..``."""
+    troubles, code = Troubles(), ""
+    severity: Any = "error" if outcome in ("failure", "cancelled") else "warning"
+    for line in log_lines(body.stdout):
+        if line.text.startswith("Error code:"):
+            code = line.text[11:].strip()
+        elif line.text.startswith("Message:") and code:
+            troubles.add(line.text[8:], code=code, severity=severity)
+            code = ""
+    if not troubles.total and outcome != "success":
+        troubles.add(verdict, severity=severity)
+    return troubles

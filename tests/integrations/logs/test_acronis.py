@@ -79,3 +79,36 @@ def test_alerts(kind: str, outcome: str) -> None:
 
 def test_alerts_of_other_things_are_not_recognised() -> None:
     assert reading_of({"id": "7", "type": "MachineOffline30", "details": {"resourceName": "R"}}).format is None
+
+
+def mail_of(last: str, *lines: str) -> Reading:
+    return read(Delivery(stdout="\n".join(["Acronis Backup", *lines, "", last, ""]).encode()))
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"),
+    [
+        ("has succeeded.", "success"),
+        ("has succeeded with warnings.", "warning"),
+        ("has failed.", "failure"),
+        ("has been canceled.", "cancelled"),
+    ],
+)
+def test_the_last_line_of_a_task_log_says_how_it_ended(ended: str, outcome: str) -> None:
+    run = mail_of(f"Task 'Daily' on machine 'FS01' {ended}").runs[0]
+    assert (run.outcome, run.source_job, run.host) == (outcome, "Daily", "FS01")
+
+
+def test_a_task_log_without_its_last_line_is_not_recognised() -> None:
+    assert mail_of("Task 'Daily' on machine 'FS01' has started.").format is None
+
+
+def test_errors_of_a_task_log_have_their_code() -> None:
+    lines = ("Error code: 3", "Module: 435", "Message: Failed to open the backup.", "Message: stray")
+    run = mail_of("Task 'Daily' on machine 'FS01' has failed.", *lines).runs[0]
+    assert [(error.code, error.message) for error in run.errors] == [("3", "Failed to open the backup.")]
+
+
+def test_a_task_called_after_a_recovery_is_still_a_backup() -> None:
+    assert mail_of("Task 'Recovery server' on machine 'FS01' has failed.").runs[0].operation == "backup"
+    assert mail_of("Recovery of machine 'FS01' has failed.").runs[0].operation == "restore"
