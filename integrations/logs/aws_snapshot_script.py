@@ -53,14 +53,14 @@ _MADE = re.compile(
 _DELETED = re.compile(r"deleting snapshot (snap-\w{1,40})")
 _NAMED = re.compile(r"(?:daily|weekly|monthly|hourly|yearly)", re.I)
 _TROUBLE = re.compile(
-    r"Client\.\w{3,80}: |Server\.\w{3,80}: |An error occurred \(|Unable to locate credentials"
+    r"Client\.[\w.]{3,80}: |Server\.[\w.]{3,80}: |An error occurred \(|Unable to locate credentials"
     r"|Could not connect to|Traceback \("
     r"|(?:ERROR|Error|error|FATAL|Fatal)\b|Required (?:option|parameter)|Unexpected error"
     r"|.{0,200}(?:command not found|: not found|Permission denied)$"
     r"|The (?:volume|snapshot) '.{1,60}' (?:does not exist|is currently in use)|RequestLimitExceeded"
     r"|SnapshotLimitExceeded"
 )
-_CODE = re.compile(r"((?:Client|Server)\.\w{3,80}): |An error occurred \((\w{3,80})\)")
+_CODE = re.compile(r"((?:Client|Server)\.[\w.]{3,80}): |An error occurred \((\w{3,80})\)")
 
 
 def recognises(head: Head) -> bool:

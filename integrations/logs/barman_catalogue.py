@@ -167,7 +167,7 @@ def _run(
     label: str,
     state: str,
     *,
-    sizes: dict[str, int | None],
+    sizes: dict[str, Any],
     sources: dict[str, str],
     started: datetime | None = None,
     ended: datetime | None = None,

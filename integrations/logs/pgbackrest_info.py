@@ -101,7 +101,7 @@ def _chain(label: str, references: list[str]) -> int | None:
 def _listed_run(
     stanza: str,
     label: str,
-    found: dict[str, int | None],
+    found: dict[str, Any],
     *,
     damaged: bool,
     chain: int | None,
