@@ -1,0 +1,233 @@
+"""rdiff-backup 1.2 to 2.6: its session statistics, its notes and complaints, and its silence.
+
+The exit code of releases before 2.2 is 0 also where files failed: the outcome comes from ``Errors`` and the complaints.
+Times in the statistics are Unix seconds, sizes exact bytes. Without statistics only an exit code of 0 proves an end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from integrations.logs.bytes_to_text import log_lines
+from integrations.logs.command_line import Invocation, invocations, positional
+from integrations.logs.context import Context
+from integrations.logs.guide import Guide, Way
+from integrations.logs.head import Head
+from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome
+from integrations.logs.moments import unix
+from integrations.logs.troubles import Troubles
+
+LABEL = "rdiff-backup"
+MARKS = ("rdiff-backup", "[ Session statistics ]", "TotalDestinationSizeChange")
+GUIDE = Guide(
+    releases="1.2 to 2.6, with the old and the new command line",
+    written_from="real logs of 2.2.2 and the vendor's manual",
+    operations=("backup", "restore", "verify", "inventory", "prune"),
+    basis="sum of the lengths of all files at the source, hard links each time",
+    sizes=(
+        ("protected_bytes", "SourceFileSize"),
+        ("changed_bytes", "NewFileSize + ChangedSourceSize"),
+        ("destination_change", "TotalDestinationSizeChange (not used: it is neither what was sent nor what is stored)"),
+    ),
+    cannot_tell=(
+        "Any size without --print-statistics.",
+        "What was sent over the network, and the size of the whole repository.",
+    ),
+    ways=(
+        Way(
+            "wrapper",
+            "With the wrapper",
+            "backledger-run --job mail -- rdiff-backup backup --print-statistics /srv/mail /srv/backup/mail",
+        ),
+    ),
+)
+
+_NAMES = ("rdiff-backup", "rdiff")
+_FIGURE = re.compile(r"([A-Z][A-Za-z]{4,40}) (-?[0-9]{1,19}(?:\.[0-9]{1,9})?)(?: \(.{0,80}\))?$")
+_LEVEL = re.compile(
+    r"(?:[0-9-]{10}[ T][0-9:.,]{8,15}(?: [+-][0-9]{4})? )?(?:\[[^\]]{1,40}\] )?(NOTE|WARNING|ERROR):? +(\S.*)$"
+)
+_OLD = re.compile(
+    r"(?:SpecialFileError|ListError|UpdateError|Fatal Error:|Exception |Traceback \(most recent|Warning: |Previous backup)"
+)
+_OLD_FAULT = re.compile(r"(?:SpecialFileError|ListError|UpdateError)[: ]")
+_QUOTED = re.compile(r"b?['\"](/[^'\"]{1,1000})['\"]")
+_NAMED = re.compile(r"(?:[Pp]ath|[Dd]irectory|file|source|File) '?(/\S{1,1000}?)'?(?: |,|$)")
+_FIRST_QUOTED = re.compile(r"(?:ListError|UpdateError|SpecialFileError):? '?([^'\s]{1,1000})'? ")
+_ACTIONS: dict[str, tuple[Operation, str]] = {
+    "backup": ("backup", ""),
+    "restore": ("restore", ""),
+    "verify": ("verify", ""),
+    "list": ("inventory", "list"),
+    "info": ("inventory", "info"),
+    "compare": ("verify", "compare"),
+    "remove": ("prune", ""),
+    "regress": ("prune", "regress"),
+    "calculate": ("inventory", "stats"),
+    "test": ("inventory", "test"),
+    "complete": ("inventory", "complete"),
+}
+_OLD_OPTIONS = {
+    "-r": "restore", "--restore-as-of": "restore", "--verify": "verify", "--verify-at-time": "verify",
+    "--verify-full": "verify", "--list-increments": "list", "-l": "list", "--list-at-time": "list",
+    "--list-changed-since": "list", "--list-increment-sizes": "list", "--compare": "compare",
+    "--compare-hash": "compare", "--compare-full": "compare", "--compare-at-time": "compare",
+    "--remove-older-than": "remove", "--check-destination-dir": "regress", "--check-destination": "regress",
+    "--calculate-average": "calculate", "--test-server": "test",
+}  # fmt: skip
+_VALUED = frozenset({
+    "-v", "--verbosity", "--remote-schema", "--terminal-verbosity", "--include", "--exclude", "-r", "--at", "--api-version",
+    "--restore-as-of", "--remove-older-than", "--older-than", "--exclude-globbing-filelist", "--include-globbing-filelist",
+    "--include-filelist", "--exclude-filelist", "--user-mapping-file", "--group-mapping-file", "--tempdir", "--current-time",
+    "--max-file-size", "--min-file-size", "--include-regexp", "--exclude-regexp", "--no-compression-regexp", "--method",
+})  # fmt: skip
+
+
+def recognises(head: Head) -> bool:
+    """A call of the tool, its session statistics, or lines that only it writes."""
+    if "rdiff-backup" in head.command and head.calls(*_NAMES):
+        return True
+    text = head.text if not head.tail else f"{head.text}\n{head.tail}"
+    return ("[ Session statistics ]" in text and "MirrorFiles " in text) or any(
+        line.startswith(("rdiff-backup: ", "NOTE: Starting mirror from", "NOTE: Starting increment operation"))
+        for line in text.split("\n")
+    )
+
+
+@dataclass
+class _Draft:
+    troubles: Troubles = field(default_factory=Troubles)
+    figures: dict[str, float] = field(default_factory=dict)
+    exact: dict[str, int] = field(default_factory=dict)
+    closed: bool = False
+    fatal: bool = False
+    verified: bool | None = None
+    began: bool = False
+
+
+def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
+    """One run: rdiff-backup does one thing per call."""
+    draft = _Draft()
+    for line in log_lines(body.stdout, body.stderr):
+        if line.text:
+            _read_line(draft, line.text)
+    calls = [call for call in invocations(body.command, _NAMES)]
+    return (_job_log(draft, _main_call(calls), body),)
+
+
+def _main_call(calls: list[Invocation]) -> Invocation | None:
+    """A script backs up and then removes old increments: the backup is the run."""
+    return next((call for call in calls if _action_of(call) == "backup"), calls[0] if calls else None)
+
+
+def _read_line(draft: _Draft, line: str) -> None:
+    figure = _FIGURE.match(line) if line[0].isupper() else None
+    if figure is not None:
+        draft.figures[figure.group(1)] = float(figure.group(2))
+        if "." not in figure.group(2):
+            draft.exact[figure.group(1)] = int(figure.group(2))
+    elif line.startswith("-----") and "[" not in line:
+        draft.closed = draft.closed or "Errors" in draft.exact
+    elif (level := _LEVEL.match(line)) is not None:
+        _read_leveled(draft, level.group(1), level.group(2), line)
+    elif _OLD.match(line):
+        draft.fatal = draft.fatal or line.startswith(("Fatal Error", "Traceback", "Exception "))
+        _add(draft, line, "warning" if line.startswith(("Warning", "Previous")) or _OLD_FAULT.match(line) else "error")
+    elif line.startswith(("Every file verified successfully", "Every file in the")):
+        draft.verified = True
+
+
+def _read_leveled(draft: _Draft, level: str, words: str, line: str) -> None:
+    if level == "NOTE":
+        draft.began = draft.began or words.startswith(("Starting mirror", "Starting increment"))
+        if "verified successfully" in words:
+            draft.verified = True
+    elif level == "ERROR":
+        draft.fatal = draft.fatal or "failed on step" in words or "does not exist" in words
+        _add(draft, line, "error")
+    else:
+        if "hash" in words and ("doesn't match" in words or "does not match" in words):
+            draft.verified = False
+        _add(draft, line, "warning")
+
+
+def _add(draft: _Draft, line: str, severity: str) -> None:
+    match = _QUOTED.search(line) or _NAMED.search(line) or _FIRST_QUOTED.search(line)
+    path = match.group(1) if match else None
+    draft.troubles.add(line, path=path, severity="error" if severity == "error" else "warning")
+
+
+def _action_of(call: Invocation) -> str:
+    for word in call.arguments:
+        if word.partition("=")[0] in _OLD_OPTIONS:
+            return _OLD_OPTIONS[word.partition("=")[0]]
+    first = next(iter(positional(call.arguments, _VALUED)), "")
+    return first if first in _ACTIONS else "backup"
+
+
+def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
+    name = _action_of(call) if call else "verify" if draft.verified is not None and not draft.began else "backup"
+    operation, action = _ACTIONS[name]
+    if operation == "backup" and not draft.began and not draft.exact and call and _restores(call):
+        operation = "restore"
+    outcome = _outcome(draft, call, body.exit_code)
+    measured = outcome in ("success", "warning") and operation == "backup" and draft.closed
+    paths = [word for word in positional(call.arguments, _VALUED) if word not in _ACTIONS] if call else []
+    exact = draft.exact
+    changed = exact["NewFileSize"] + exact["ChangedSourceSize"] if measured and _has_changes(exact) else None
+    protected = exact.get("SourceFileSize") if measured else None
+    return JobLog(
+        product="rdiff-backup",
+        operation=operation,
+        outcome=outcome,
+        action=action,
+        repository=paths[-1] if operation == "backup" and len(paths) > 1 else paths[0] if paths else "",
+        roots=tuple(paths[:1]) if operation == "backup" and len(paths) > 1 else (),
+        started_at=unix(draft.figures.get("StartTime")),
+        ended_at=unix(draft.figures.get("EndTime")),
+        duration_seconds=draft.figures.get("ElapsedTime"),
+        protected_bytes=protected,
+        changed_bytes=changed,
+        sources=_sources(protected, changed),
+        basis="logical-each" if protected is not None else None,
+        complete=None if outcome == "unknown" else outcome in ("success", "warning"),
+        checksum_ok=draft.verified if operation == "verify" else None,
+        files=_files(exact),
+        files_failed=exact.get("Errors"),
+        errors=draft.troubles.kept,
+        errors_total=draft.troubles.total,
+        exit_code=body.exit_code,
+    )
+
+
+def _restores(call: Invocation) -> bool:
+    """An old command line restores where its source is an increment file."""
+    first = next(iter(positional(call.arguments, _VALUED)), "")
+    return "/rdiff-backup-data/increments" in first
+
+
+def _has_changes(exact: dict[str, int]) -> bool:
+    return "NewFileSize" in exact and "ChangedSourceSize" in exact
+
+
+def _sources(protected: int | None, changed: int | None) -> dict[str, str]:
+    found = {} if protected is None else {"protected_bytes": "SourceFileSize"}
+    return found if changed is None else {**found, "changed_bytes": "NewFileSize + ChangedSourceSize"}
+
+
+def _files(exact: dict[str, int]) -> dict[str, int]:
+    words = {"total": "SourceFiles", "new": "NewFiles", "changed": "ChangedFiles", "deleted": "DeletedFiles"}
+    return {key: exact[word] for key, word in words.items() if word in exact}
+
+
+def _outcome(draft: _Draft, call: Invocation | None, code: int | None) -> Outcome:
+    """Success only by the tool's exit code, or by statistics that came to their end."""
+    if draft.fatal or draft.verified is False:
+        return "failure"
+    if code is not None and code != 0:  # 2.2 and later: bits for warnings (2, 4, 8) beside those for errors (1)
+        return "warning" if code in (2, 4, 8) and draft.closed and not draft.troubles.errors else "failure"
+    masked = call.masked if call is not None else True
+    if not draft.closed and draft.verified is None and (code is None or masked):
+        return "failure" if draft.troubles.errors else "unknown"
+    return "warning" if draft.troubles.total or draft.exact.get("Errors") else "success"
