@@ -49,7 +49,8 @@ _LEVEL = re.compile(
     r"(?:[0-9-]{10}[ T][0-9:.,]{8,15}(?: [+-][0-9]{4})? )?(?:\[[^\]]{1,40}\] )?(NOTE|WARNING|ERROR):? +(\S.*)$"
 )
 _OLD = re.compile(
-    r"(?:SpecialFileError|ListError|UpdateError|Fatal Error:|Exception |Traceback \(most recent|Warning: |Previous backup)"
+    r"(?:SpecialFileError|ListError|UpdateError|Fatal Error:|Exception |Traceback \(most recent"
+    r"|Warning: |Previous backup)"
 )
 _OLD_FAULT = re.compile(r"(?:SpecialFileError|ListError|UpdateError)[: ]")
 _QUOTED = re.compile(r"b?['\"](/[^'\"]{1,1000})['\"]")
@@ -77,10 +78,12 @@ _OLD_OPTIONS = {
     "--calculate-average": "calculate", "--test-server": "test",
 }  # fmt: skip
 _VALUED = frozenset({
-    "-v", "--verbosity", "--remote-schema", "--terminal-verbosity", "--include", "--exclude", "-r", "--at", "--api-version",
-    "--restore-as-of", "--remove-older-than", "--older-than", "--exclude-globbing-filelist", "--include-globbing-filelist",
-    "--include-filelist", "--exclude-filelist", "--user-mapping-file", "--group-mapping-file", "--tempdir", "--current-time",
-    "--max-file-size", "--min-file-size", "--include-regexp", "--exclude-regexp", "--no-compression-regexp", "--method",
+    "-v", "--verbosity", "--remote-schema", "--terminal-verbosity", "--include",
+    "--exclude", "-r", "--at", "--api-version", "--restore-as-of",
+    "--remove-older-than", "--older-than", "--exclude-globbing-filelist", "--include-globbing-filelist", "--include-filelist",
+    "--exclude-filelist", "--user-mapping-file", "--group-mapping-file", "--tempdir", "--current-time",
+    "--max-file-size", "--min-file-size", "--include-regexp", "--exclude-regexp", "--no-compression-regexp",
+    "--method",
 })  # fmt: skip
 
 
@@ -112,7 +115,7 @@ def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     for line in log_lines(body.stdout, body.stderr):
         if line.text:
             _read_line(draft, line.text)
-    calls = [call for call in invocations(body.command, _NAMES)]
+    calls = list(invocations(body.command, _NAMES))
     return (_job_log(draft, _main_call(calls), body),)
 
 
