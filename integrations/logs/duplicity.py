@@ -7,13 +7,37 @@ It exits 0 although files could not be read: ``Errors`` in the statistics decide
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
 from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
+from integrations.logs.duplicity_words import (
+    ASCTIME,
+    BACKUPNINJA,
+    BEGINS,
+    COLLECTION,
+    FATAL,
+    FIGURE,
+    FILE_TROUBLE,
+    FULL_ROW,
+    LAST_FULL,
+    MACHINE,
+    MISSING,
+    MONTHS,
+    NOISE,
+    NONE,
+    OPERATIONS,
+    OTHERS,
+    PRUNED,
+    RETRY,
+    SETS,
+    SIGNS,
+    STAMP,
+    VALUED,
+    VERIFIED,
+)
 from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
@@ -63,101 +87,13 @@ GUIDE = Guide(
 )
 
 _NAMES = ("duplicity",)
-_OPERATIONS: dict[str, tuple[Operation, str]] = {
-    **dict.fromkeys(("full", "incr", "inc", "incremental", "backup"), ("backup", "")),
-    **dict.fromkeys(("restore", "fetch"), ("restore", "")),
-    "verify": ("verify", ""),
-    **dict.fromkeys(
-        ("cleanup", "remove-older-than", "remove-all-but-n-full", "remove-all-inc-of-but-n-full"), ("prune", "")
-    ),
-    **dict.fromkeys(("collection-status", "list-current-files"), ("inventory", "list")),
-    "replicate": ("copy", ""),
-}
-_VALUED = frozenset({
-    "-v", "--verbosity", "-t", "--time", "--restore-time", "--file-to-restore", "-r", "--path-to-restore", "--volsize",
-    "--full-if-older-than", "--name", "--archive-dir", "--tempdir", "--include", "--exclude", "--include-filelist",
-    "--exclude-filelist", "--exclude-regexp", "--include-regexp", "--exclude-if-present", "--encrypt-key",
-    "--encrypt-secret-keyring", "--sign-key", "--encrypt-sign-key", "--hidden-encrypt-key", "--gpg-options",
-    "--gpg-binary", "--num-retries", "--timeout", "--log-file", "--log-fd", "--ssh-options", "--rsync-options",
-    "--s3-endpoint-url", "--s3-region-name", "--file-prefix", "--max-blocksize", "--backend-retry-delay",
-    "--file-changed", "--concurrency", "--ssl-cacert-file", "--imap-mailbox", "--par2-options", "--rename",
-})  # fmt: skip
-_STATISTICS = (
-    "Backup Statistics", "Sicherungsstatistiken", "Statistiques de sauvegarde", "Estadísticas de respaldo",
-    "Statistiche del backup",
-)  # fmt: skip
-_LAST_FULL = (
-    "Last full backup date:", "Letzte vollständige Sicherung:", "Date de la dernière sauvegarde complète",
-    "Fecha del último respaldo completo:", "Data dell'ultimo backup completo:", "Data dell’ultimo backup completo:",
-)  # fmt: skip
-_BEGINS = (
-    "Local and Remote metadata are synchronized", "Synchronizing remote metadata to local cache",
-    "Lokale und entfernte Metadaten sind", "Les métadonnées locales et distantes",
-    "Los metadatos en local y remoto", "I metadati locali e remoti",
-)  # fmt: skip
-_SIGNS = re.compile(
-    r"^(?:\. )?(?:RawDeltaSize [0-9]|(?:" + "|".join(re.escape(words) for words in (*_LAST_FULL, *_BEGINS)) + r")"
-    r"|-{10,20}\[ (?:" + "|".join(_STATISTICS) + r") \]-{10,20}$|duplicity [0-9]+\.[0-9]+\.[0-9]"
-    r"|Verify complete: [0-9]+ files? compared, |Backup source (?:directory|path) .{1,1000} does not exist\.$)",
-    re.M,
-)
-_OTHERS = ("backupninja", "borgmatic", "restic", "rclone")
-_BACKUPNINJA = re.compile(r"^.{0,40}Info: >>>> starting action", re.M)
-
-_FIGURE = re.compile(
-    r"(StartTime|EndTime|ElapsedTime|SourceFiles|SourceFileSize|NewFiles|DeletedFiles|ChangedFiles|RawDeltaSize"
-    r"|TotalDestinationSizeChange|Errors) (-?[0-9]{1,18}(?:\.[0-9]{1,9})?)(?: \(.*)?$"
-)
-_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,6})?:? ")
-_MACHINE = re.compile(r"(ERROR|WARNING|NOTICE|INFO|DEBUG|PROGRESS) ([0-9]{1,4})(?: |$)")
-_ASCTIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +([0-9]{1,2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}) ([0-9]{4})")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NONE = re.compile(r": ?(?:none|Keine|aucune|ninguna|nessuna)$", re.I)
-_VERIFIED = re.compile(
-    r"(?:Verify complete|Überprüfung vollständig|Vérification complète|Verificación completa|Verifica completata) ?: "
-    r"([0-9]{1,12}) [^,]{1,60}, ([0-9]{1,12}) "
-)
-_FILE_TROUBLE = re.compile(
-    r"(?:Error accessing possibly locked file|Error initializing file|Error listing directory"
-    r"|Fehler beim Zugriff auf möglicherweise gesperrte Datei|Fehler beim Auflisten des Ordners"
-    r"|Error al acceder a un archivo posiblemente bloqueado) (.+)$"
-    r"|Erreur d'accès au fichier (.+) éventuellement verrouillé$"
-    r"|Errore durante l'accesso al file (.+) probabilmente bloccato$"
-    r"|Error .{1,1000}? (?:getting delta for|processing|patching) (.+)$|Skipping (.+) because of previous error$"
-)
-_FATAL = re.compile(
-    r"(?:Giving up after|Nach [0-9]+ Versuchen wird aufgegeben|Abandonner après|Desistiendo tras|Terminazione dopo) "
-    r"|GPGError: |GPG Failed|Fatal Error|BackendException: |CollectionsError: |UserError: |Command line error"
-    r"|Another (?:duplicity )?instance is already running|Unable to (?:start incremental|get free space|get max open)"
-    r"|Backup source (?:directory|path) |Sicherungsquellverzeichnis |Le dossier source de sauvegarde "
-    r"|El directorio de origen de respaldo |La directory sorgente di backup "
-    r"|Restore destination (?:directory|path) |Temp space has [0-9]+ available, backup needs|No backup chains"
-    r"|.{1,1000} not found in archive|No files found in archive|Failed to read |Invalid data - SHA1|Max open files of "
-    r"|(?:File|Volume) .{1,1000} (?:was corrupted during upload|was signed by key)|Connection failed"
-    r"|Bad URL|Unsupported"
-)
-_MISSING = re.compile(
-    r"(?:Backup source (?:directory|path)|Sicherungsquellverzeichnis|Le dossier source de sauvegarde"
-    r"|El directorio de origen de respaldo|La directory sorgente di backup) (.+?) "
-    r"(?:does not exist|existiert nicht|n'existe pas|no existe|non esiste)"
-)
-_RETRY = re.compile(r"Attempt (?:[0-9]+|of .{1,200} Nr\. [0-9]+) failed|Versuch [0-9]+ |Tentative [0-9]+ ")
-_PRUNED = re.compile(
-    r"No old backup sets found|Deleting backup (?:chain|set)|Found old backup |Deleting (?:this|these) file"
-    r"|No extraneous files found|Keine alten Sicherungss|Aucun ancien jeu de sauvegarde|No se encontraron respaldos"
-    r"|Nessun vecchio set di backup"
-)
-_COLLECTION = ("Collection Status", "Sammlungszustand", "État de la collection", "Estado de la colección")
-_NOISE = ("Warning: Password input may be echoed", "passwd = ", "GnuPG passphrase")
-_SETS = re.compile(r"(?:Number of contained backup sets|Anzahl enthaltener Sicherungssätze): ?([0-9]{1,9})$")
-_FULL_ROW = re.compile(r"(?:Full|Vollständig|Complète|Completo) +([A-Z][a-z]{2} [A-Z][a-z]{2} .{16,20}?) +[0-9]+$")
 
 
 def recognises(head: Head) -> bool:
     """A duplicity command line, its statistics, or lines that only duplicity prints; never a tool's that calls it."""
-    if any(name in head.programs for name in _OTHERS) or head.has(_BACKUPNINJA):
+    if any(name in head.programs for name in OTHERS) or head.has(BACKUPNINJA):
         return False
-    return head.calls(*_NAMES) or head.has(_SIGNS)
+    return head.calls(*_NAMES) or head.has(SIGNS)
 
 
 @dataclass
@@ -234,18 +170,18 @@ def _read_stream(reader: _Reader, stream: bytes) -> None:
 
 
 def _read_line(reader: _Reader, line: str) -> None:
-    if line[:2] == "20" and (match := _STAMP.match(line)):
+    if line[:2] == "20" and (match := STAMP.match(line)):
         line = line[match.end() :]
     if reader.in_traceback:
         _read_traceback(reader, line)
         return
-    if match := _MACHINE.match(line):
+    if match := MACHINE.match(line):
         reader.level = match.group(1)
         return
     line = line.removeprefix(". ").strip()
     if "Traceback (" in line:
         reader.in_traceback = reader.draft.fatal = True
-    elif match := _FIGURE.match(line):
+    elif match := FIGURE.match(line):
         reader.draft.figures[match.group(1)] = match.group(2)
     elif line and not line.startswith("---"):
         _read_words(reader, line)
@@ -261,28 +197,28 @@ def _read_traceback(reader: _Reader, line: str) -> None:
 
 
 def _read_words(reader: _Reader, line: str) -> None:
-    if line.startswith(_BEGINS):
+    if line.startswith(BEGINS):
         reader.begin("synchronised")
-    elif line.startswith(_LAST_FULL):
+    elif line.startswith(LAST_FULL):
         reader.begin("last full")
         reader.draft.last_full = line
-        reader.draft.no_full = _NONE.search(line) is not None
+        reader.draft.no_full = NONE.search(line) is not None
     elif not _read_result(reader.draft, line) and not _read_trouble(reader, line):
         _read_header(reader, line)
         reader.last_text = line
 
 
 def _read_result(draft: _Draft, line: str) -> bool:
-    if match := _VERIFIED.match(line):
+    if match := VERIFIED.match(line):
         draft.verified = (int(match.group(1)), int(match.group(2)))
         draft.action = "verify"
-    elif line.startswith(_COLLECTION):
+    elif line.startswith(COLLECTION):
         draft.action = "collection-status"
-    elif _PRUNED.match(line):
+    elif PRUNED.match(line):
         draft.action = draft.action or "cleanup"
-    elif match := _SETS.match(line):
+    elif match := SETS.match(line):
         draft.sets = int(match.group(1))
-    elif match := _FULL_ROW.match(line):
+    elif match := FULL_ROW.match(line):
         draft.last_full = match.group(1)
     else:
         return False
@@ -291,20 +227,19 @@ def _read_result(draft: _Draft, line: str) -> bool:
 
 def _read_trouble(reader: _Reader, line: str) -> bool:
     draft = reader.draft
-    if match := _FILE_TROUBLE.match(line):
+    if match := FILE_TROUBLE.match(line):
         path = next(found for found in match.groups() if found)
         draft.files_failed += 1
-        kind = "unreadable" if "locked" not in line.lower() else None
-        draft.troubles.add(line, path=path, severity="warning", kind=kind)
+        draft.troubles.add(line, path=path, severity="warning")
     elif line.startswith("Difference found"):
         draft.troubles.add(line, kind="other")
-    elif _RETRY.match(line):
+    elif RETRY.match(line):
         draft.troubles.add(line, severity="warning", kind="other")
     elif line.startswith("INT intercepted"):
         draft.cancelled = True
-    elif _FATAL.match(line) or reader.level == "ERROR" or (reader.stream == "stderr" and _is_told_error(line)):
-        match = _MISSING.match(line)
-        draft.fatal = draft.fatal or _FATAL.match(line) is not None or reader.level == "ERROR"
+    elif FATAL.match(line) or reader.level == "ERROR" or (reader.stream == "stderr" and _is_told_error(line)):
+        match = MISSING.match(line)
+        draft.fatal = draft.fatal or FATAL.match(line) is not None or reader.level == "ERROR"
         draft.troubles.add(line, path=match.group(1) if match else None, kind="other")
     else:
         return False
@@ -313,7 +248,7 @@ def _read_trouble(reader: _Reader, line: str) -> bool:
 
 def _is_told_error(line: str) -> bool:
     """Standard error holds what went wrong, and noise of Python and GnuPG."""
-    if line.startswith(_NOISE) or "Warning" in line or line.startswith("====="):
+    if line.startswith((*NOISE, "=====")) or "Warning" in line:
         return False
     return not line.startswith("gpg: ") or "failed" in line or "error" in line or "No " in line
 
@@ -364,7 +299,7 @@ def _job_log(
     action = _action(draft, call)
     if not action and not (draft.fatal or draft.troubles.total or code or draft.begun):
         raise UnreadableLog("nothing in this log tells what duplicity did")
-    operation, shown = _OPERATIONS.get(action, ("backup", ""))
+    operation, shown = OPERATIONS.get(action, ("backup", ""))
     dry = call is not None and "--dry-run" in call.arguments
     outcome = _outcome(draft, operation, code, dry=dry)
     if outcome == "failure" and not draft.troubles.total and reader.last_text:
@@ -388,11 +323,11 @@ def _job_log(
 
 def _action(draft: _Draft, call: Invocation | None) -> str:
     """What the call asks for: its command, or what its two addresses imply; else what the log's words tell."""
-    words = positional(call.arguments, _VALUED) if call else ()
-    if words and words[0] in _OPERATIONS:
+    words = positional(call.arguments, VALUED) if call else ()
+    if words and words[0] in OPERATIONS:
         return words[0]
-    if draft.asked in _OPERATIONS or draft.action in _OPERATIONS:
-        return draft.asked if draft.asked in _OPERATIONS else draft.action
+    if draft.asked in OPERATIONS or draft.action in OPERATIONS:
+        return draft.asked if draft.asked in OPERATIONS else draft.action
     if len(words) == 2:
         return "restore" if "://" in words[0] else "backup"
     return "backup" if draft.figures else ""
@@ -410,6 +345,8 @@ def _outcome(draft: _Draft, operation: Operation, code: int | None, *, dry: bool
         return "unknown"  # the statistics are cut off
     if dry:
         return "skipped"
+    if draft.figures.get("TotalDestinationSizeChange") == "0":
+        return "unknown"  # every backup writes something; a dry run writes nothing
     return "warning" if draft.files_failed or int(float(draft.figures.get("Errors", "0"))) else "success"
 
 
@@ -423,8 +360,8 @@ def _as_backup(
 ) -> JobLog:
     good = run.outcome in ("success", "warning")
     protected = _whole(draft, "SourceFileSize") if good else None
-    words = positional(call.arguments, _VALUED) if call else ()
-    places = words[1:] if words and words[0] in _OPERATIONS else words
+    words = positional(call.arguments, VALUED) if call else ()
+    places = words[1:] if words and words[0] in OPERATIONS else words
     full = words[:1] == ("full",) or draft.asked == "full" or draft.no_full or draft.forced_full
     started = _moment(draft, "StartTime")
     elapsed = draft.figures.get("ElapsedTime")
@@ -490,11 +427,11 @@ def _moment(draft: _Draft, key: str) -> datetime | None:
 
 
 def _asctime(line: str, zone: tzinfo | None) -> datetime | None:
-    match = _ASCTIME.search(line)
-    if match is None or match.group(1) not in _MONTHS:
+    match = ASCTIME.search(line)
+    if match is None or match.group(1) not in MONTHS:
         return None
     month, day, clock, year = match.groups()
-    return iso(f"{year}-{_MONTHS.index(month) + 1:02d}-{int(day):02d}T{clock}", zone)
+    return iso(f"{year}-{MONTHS.index(month) + 1:02d}-{int(day):02d}T{clock}", zone)
 
 
 def _notes(draft: _Draft, action: str, outcome: Outcome, *, dry: bool) -> tuple[str, ...]:

@@ -16,123 +16,47 @@ from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import scaled
-from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, LogError, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import as_object, nested, number, text, whole
 from integrations.logs.moments import iso
+from integrations.logs.rclone_words import (
+    ATTEMPT,
+    DIFFERENCES,
+    DONE,
+    DRY,
+    ELAPSED,
+    FAILED_TO,
+    FATAL,
+    GUIDE,
+    KNOWN,
+    LINE,
+    MOVED,
+    MOVED_OLD,
+    OF,
+    OPERATIONS,
+    PLAIN_COUNT,
+    SIGNS,
+    TOTALS,
+    VALUED,
+)
 from integrations.logs.troubles import Troubles
+
+__all__ = ("GUIDE", "LABEL", "MARKS", "parse", "recognises")
 
 LABEL = "rclone"
 MARKS = (
     "rclone", "Transferred:", "INFO  : ", "NOTICE: ", "ERROR : ", "DEBUG : ", "CRITICAL: ", "Failed to ",
     '"sizeless"', '"objectType"', '.go:',
 )  # fmt: skip
-GUIDE = Guide(
-    releases="1.40 to 1.71",
-    written_from="real logs of runs, and rclone's sources",
-    operations=("copy", "verify", "prune", "inventory"),
-    basis="logical, each file with its size; only rclone size of a local folder tells it",
-    sizes=(
-        ("transferred_bytes", "Transferred, stats.bytes"),
-        ("stored_bytes", "rclone size of a remote"),
-        ("protected_bytes", "rclone size of a local folder"),
-    ),
-    cannot_tell=(
-        "The protected size of a copy or sync: only what was moved. Add a run of rclone size --json /srv/data.",
-        "An id of the run, the host.",
-        "The outcome without an exit code, unless the log holds its last statistics (-v).",
-    ),
-    ways=(
-        Way(
-            "wrapper",
-            "With the wrapper",
-            "backledger-run --job offsite -- rclone sync /srv/data nas:data -v --use-json-log --stats=1h",
-        ),
-        Way(
-            "wrapper",
-            "The size of the source",
-            "backledger-run --job offsite-size -- rclone size --json /srv/data",
-        ),
-        Way(
-            "http",
-            "Without it",
-            "rclone sync /srv/data nas:data -v --stats=1h >out.log 2>&1; code=$?\n"
-            'curl -sS -H "Authorization: Bearer @KEY@" --data-binary @out.log '
-            '"@URL@/api/v1/logs?format=rclone&timezone=Europe/Berlin&exit_code=$code"',
-        ),
-    ),
-    notes=(
-        "Exit codes: 0 and 9 (nothing to transfer) good; 8 and 10 (a limit of size or time was reached) warning; all "
-        "others failure: rclone deletes nothing at the destination after an error, but other files are copied.",
-        "Errors of an attempt that a later attempt made good are shown as warnings of a good run.",
-    ),
-)  # fmt: skip
-
 _NAMES = ("rclone",)
-_COPIES = ("sync", "copy", "copyto", "move", "moveto", "bisync", "copyurl", "rcat")
-_PRUNES = ("delete", "deletefile", "purge", "cleanup", "rmdir", "rmdirs", "dedupe")
-_LISTS = ("ls", "lsl", "lsd", "lsf", "lsjson", "tree", "about", "listremotes", "ncdu", "hashsum", "md5sum", "sha1sum")
-_OPERATIONS: dict[str, tuple[Operation, str]] = {
-    **dict.fromkeys(_COPIES, ("copy", "")),
-    **dict.fromkeys(_PRUNES, ("prune", "")),
-    **dict.fromkeys(_LISTS, ("inventory", "list")),
-    **dict.fromkeys(("check", "cryptcheck", "checksum"), ("verify", "")),
-    "size": ("inventory", "stats"),
-}
-_FAILED_TO: dict[str, str] = {
-    "sync": "sync", "copy": "copy", "copyto": "copyto", "move": "move", "check": "check", "cryptcheck": "check",
-    "size": "size", "delete": "delete", "purge": "purge", "moveto": "moveto", "bisync": "bisync",
-}  # fmt: skip
-_VALUED = frozenset({
-    "--config", "--log-file", "--log-level", "--stats", "--transfers", "--checkers", "--bwlimit", "--retries", "-f",
-    "--filter", "--filter-from", "--exclude", "--exclude-from", "--include", "--include-from", "--files-from",
-    "--backup-dir", "--suffix", "--max-delete", "--max-transfer", "--max-duration", "--max-age", "--min-age",
-    "--max-size", "--min-size", "--low-level-retries", "--timeout", "--contimeout", "--stats-log-level", "--order-by",
-    "--log-format", "--compare-dest", "--copy-dest", "--max-depth", "--tpslimit", "--multi-thread-streams",
-    "--buffer-size", "--drive-chunk-size", "--s3-chunk-size", "--user-agent", "--modify-window", "--combined",
-    "--differ", "--missing-on-src", "--missing-on-dst", "--match", "--error", "--retries-sleep", "--cache-dir",
-})  # fmt: skip
-_DATE = r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
-_SIGNS = re.compile(
-    rf"^(?:{_DATE} (?:\[[0-9]+\] )?(?:\S+\.go:[0-9]+: )?(?:INFO  |NOTICE|ERROR |DEBUG |CRITICAL|ALERT |EMERGENCY): "
-    rf"|{_DATE} Failed to (?:sync|copy|copyto|move|moveto|bisync|check|cryptcheck|size|delete|purge|ls|lsd"
-    r"|create file system for) ?"
-    r"|Transferred: +\t *[0-9.]+ ?[kKMGTPE]?i?B? / [0-9.]+ ?[kKMGTPE]?i?B)",
-    re.M,
-)
-_LINE = re.compile(
-    rf"(?:<[0-7]>)?(?:({_DATE}) )?(?:\[[0-9]{{1,10}}\] )?(?:[\w/.-]{{1,200}}\.go:[0-9]{{1,6}}: )?"
-    r"(?:(INFO  |NOTICE|ERROR |DEBUG |CRITICAL|ALERT |EMERGENCY|WARNING): )?(.*)$"
-)
-_SIZE = r"([0-9.]{1,20}) ?([kKMGTPE]?)(?:i?B|[Bb]ytes?|Bytes)?"
-_MOVED = re.compile(rf"(?:Transferred:\s+)?{_SIZE} / {_SIZE}(?:ytes|Bytes)?, (?:([0-9]{{1,3}})%|-)")
-_MOVED_OLD = re.compile(r"Transferred:\s+([0-9.]{1,20}) ([kKMGTP]?)Bytes \(")
-_OF = re.compile(
-    r"(Transferred|Checks|Deleted|Renamed|Errors):\s+([0-9]{1,15})(?: / ([0-9]{1,15}), (?:[0-9]{1,3}%|-))?(?= \(|$|, )"
-)
-_ELAPSED = re.compile(r"Elapsed time:\s+(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?([0-9.]{1,12})s")
-_DIFFERENCES = re.compile(r"(?:^|: )([0-9]{1,12}) (differences found|matching files|errors while checking)$")
-_FATAL = re.compile(
-    r"Failed to |Fatal error: |Command \S+ needs |Error: (?:unknown|invalid|required|accepts)|Bisync aborted"
-    r"|Bisync critical error|panic: |fatal error: "
-)
-_ATTEMPT = re.compile(r"Attempt ([0-9]{1,6})/([0-9]{1,6}) (failed|succeeded)")
-_KNOWN = re.compile(
-    r"(.{1,4000}?): ((?:Failed to |[Ee]rror |not deleting |[Ss]izes differ|md5 differ|sha1 differ|[Cc]orrupted on|"
-    r"[Ff]ile not in |[Cc]ouldn't |[Cc]an't |Entry doesn't belong|Update: |Copy: |Source and destination).*)$"
-)
-_TOTALS = re.compile(r"Total (objects|size): .{0,60}?(?:\(([0-9]{1,20})(?: Bytes?| B)?\)|: ([0-9]{1,20})(?: B)?)$")
-_PLAIN_COUNT = re.compile(r"Total objects: +([0-9]{1,20})$")
-_DRY = ("as --dry-run is set", "Not deleting as --dry-run", "Not copying as --dry-run", "Not updating as --dry-run")
-_DONE = ("Copied (", "Multi-thread Copied (", "Moved (", "Copied with ")
 
 
 def recognises(head: Head) -> bool:
     """An rclone command line, its log lines, its JSON lines, or the answer of ``rclone size --json``."""
     if any(name in head.programs for name in ("restic", "duplicity", "borgmatic", "kopia")):
         return False
-    return head.calls(*_NAMES) or _is_document(head.document) or head.has(_SIGNS)
+    return head.calls(*_NAMES) or _is_document(head.document) or head.has(SIGNS)
 
 
 def _is_document(document: Any) -> bool:
@@ -217,7 +141,7 @@ def _read_stats(draft: _Draft, stats: dict[str, Any]) -> None:
 
 def _read_text(draft: _Draft, line: str) -> None:
     draft.lines += 1
-    match = _LINE.match(line)
+    match = LINE.match(line)
     if match is None:
         return
     stamp, level, words = match.groups()
@@ -226,23 +150,24 @@ def _read_text(draft: _Draft, line: str) -> None:
     words = words.strip()
     if _read_figures(draft, words):
         return
-    if words:
+    if words and level != "DEBUG ":
         draft.last_figures = False
+    if words:
         _read_message(draft, (level or "").strip().lower(), words, "")
 
 
 def _read_figures(draft: _Draft, words: str) -> bool:
     """True where the line is one of a block of statistics."""
-    if match := _OF.match(words):
+    if match := OF.match(words):
         name, done, of = match.groups()
         key = {"Transferred": "transferred", "Checks": "checked", "Deleted": "deleted"}.get(name, name.lower())
         (draft.totals if key == "errors" else draft.files)[key] = int(done)
         draft.left = draft.left or (of is not None and of != done)
-    elif match := _MOVED.match(words) or _MOVED_OLD.match(words):
+    elif match := MOVED.match(words) or MOVED_OLD.match(words):
         _read_moved(draft, match)
         if "ETA" in words and not words.startswith("Transferred:"):
             draft.last_figures = True  # --stats-one-line is the whole block
-    elif match := _ELAPSED.match(words):
+    elif match := ELAPSED.match(words):
         days, hours, minutes, seconds = match.groups()
         draft.elapsed = int(days or 0) * 86400 + int(hours or 0) * 3600 + int(minutes or 0) * 60 + _float(seconds)
         draft.last_figures = True
@@ -253,14 +178,13 @@ def _read_figures(draft: _Draft, words: str) -> bool:
 
 def _read_moved(draft: _Draft, match: re.Match[str]) -> None:
     draft.figures_at = draft.ended_at = draft.stamp
-    draft.files.setdefault("transferred", 0)
+    if match.string.startswith("Transferred:"):
+        draft.files["transferred"] = 0  # its count is a line of its own, and missing where it is none
     draft.totals["errors"] = 0
     letter = match.group(2)
     draft.moved = (_amount(match.group(1), letter), letter != "")
     draft.left = (
-        match.re is _MOVED
-        and (match.group(1), letter) != (match.group(3), match.group(4))
-        and (match.group(5) != "100")
+        match.re is MOVED and (match.group(1), letter) != (match.group(3), match.group(4)) and (match.group(5) != "100")
     )
 
 
@@ -270,13 +194,13 @@ def _read_listed(draft: _Draft, words: str) -> bool:
         return True
     if not words.startswith("Total "):
         return False
-    if match := _TOTALS.match(words):
+    if match := TOTALS.match(words):
         value = int(match.group(2) or match.group(3))
         if match.group(1) == "size":
             draft.size = value
         else:
             draft.objects = value
-    elif match := _PLAIN_COUNT.match(words):
+    elif match := PLAIN_COUNT.match(words):
         draft.objects = int(match.group(1))
     return True
 
@@ -290,19 +214,19 @@ def _float(digits: str) -> float:
 
 
 def _read_message(draft: _Draft, level: str, words: str, path: str) -> None:
-    if level in ("error", "critical", "alert", "emergency", "fatal") or (not path and _FATAL.match(words)):
+    if level in ("error", "critical", "alert", "emergency", "fatal") or (not path and FATAL.match(words)):
         _add_error(draft, words, path)
-    elif words.endswith(("found", "files", "checking")) and (match := _DIFFERENCES.search(words)):
+    elif words.endswith(("found", "files", "checking")) and (match := DIFFERENCES.search(words)):
         _read_check(draft, int(match.group(1)), match.group(2))
-    elif words.startswith("Attempt ") and (match := _ATTEMPT.match(words)):
+    elif words.startswith("Attempt ") and (match := ATTEMPT.match(words)):
         draft.made_good = match.group(3) == "succeeded"
     elif words.startswith(("Signal received: ", "Exiting...")):
         draft.cancelled = True
-    elif "--dry-run" in words and any(sign in words for sign in _DRY):
+    elif "--dry-run" in words and any(sign in words for sign in DRY):
         draft.dry = True
     elif words.endswith("There was nothing to transfer"):
         draft.files.setdefault("transferred", 0)
-    elif level == "info" and any(sign in words for sign in _DONE):
+    elif level == "info" and any(sign in words for sign in DONE):
         draft.totals["copied"] = draft.totals.get("copied", 0) + 1
 
 
@@ -318,16 +242,13 @@ def _read_check(draft: _Draft, amount: int, what: str) -> None:
 
 def _add_error(draft: _Draft, words: str, path: str) -> None:
     message = words
-    if not path and _FATAL.match(words):
+    if not path and FATAL.match(words):
         draft.fatal = words
         draft.ended_at = draft.stamp
-    elif (
-        not path
-        and not _ATTEMPT.match(words)
-        and (match := _KNOWN.match(words) or re.match(r"(.{1,1000}?): (.+)$", words))
-    ):
-        path = match.group(1)
-    if (match := _ATTEMPT.match(words)) is not None:
+    elif not path and not ATTEMPT.match(words):
+        named = KNOWN.match(words) or re.match(r"(.{1,1000}?): (.+)$", words)
+        path = named.group(1) if named else ""
+    if (match := ATTEMPT.match(words)) is not None:
         draft.made_good = match.group(3) == "succeeded"
         if draft.made_good:
             return
@@ -360,15 +281,15 @@ def _told_more(draft: _Draft) -> bool:
 
 
 def _word(call: Invocation) -> str:
-    return next((word for word in positional(call.arguments, _VALUED) if word in _OPERATIONS), "")
+    return next((word for word in positional(call.arguments, VALUED) if word in OPERATIONS), "")
 
 
 def _task(draft: _Draft, asked: list[tuple[str, Invocation]]) -> str | None:
     if asked:
         return asked[-1][0]
     match = re.match(r"Failed to (\w{1,20})\b", draft.fatal)
-    if match and match.group(1) in _FAILED_TO:
-        return _FAILED_TO[match.group(1)]
+    if match and match.group(1) in FAILED_TO:
+        return FAILED_TO[match.group(1)]
     if draft.differences is not None:
         return "check"
     return "copy" if draft.lines else None
@@ -377,12 +298,12 @@ def _task(draft: _Draft, asked: list[tuple[str, Invocation]]) -> str | None:
 def _run(
     draft: _Draft, body: Delivery, word: str, calls: tuple[Invocation, ...], zone: tzinfo | None
 ) -> JobLog:  # fmt: skip
-    operation, action = _OPERATIONS[word]
+    operation, action = OPERATIONS[word]
     outcome = _outcome(draft, body, operation, calls)
     roots = _roots(word, calls)
     started, ended = _times(draft, zone)
     copies = operation == "copy"
-    moved = draft.moved if copies else None
+    moved = draft.moved if copies and not draft.dry else None
     errors = _errors(draft, outcome)
     return JobLog(
         product="rclone",
@@ -479,7 +400,7 @@ def _times(draft: _Draft, zone: tzinfo | None) -> tuple[datetime | None, datetim
 
 
 def _roots(word: str, calls: tuple[Invocation, ...]) -> tuple[str, ...]:
-    words = positional(calls[-1].arguments, _VALUED) if calls else ()
+    words = positional(calls[-1].arguments, VALUED) if calls else ()
     return words[words.index(word) + 1 :] if word in words else ()
 
 
