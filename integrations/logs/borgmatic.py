@@ -21,7 +21,7 @@ from integrations.logs.command_line import Invocation, invocations
 from integrations.logs.context import Context
 from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head, first_document
-from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome, UnreadableLog
+from integrations.logs.joblog import MAX_ERRORS, Delivery, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.json_documents import nested, text
 from integrations.logs.troubles import Troubles
 
@@ -111,7 +111,6 @@ _PREFIX = re.compile(
     r"(?:(?:\[[0-9-]{10} [0-9:,.]{8,15}\] )?(?:INFO|WARNING|ERROR|CRITICAL|ANSWER|DEBUG|MANY):? )?"
 )
 _PREFIXED = ("borgmatic", "INFO", "WARNING", "ERROR", "CRITICAL", "ANSWER", "DEBUG")
-_FAILED = re.compile(r"Command '.{0,4000}' (?:returned non-zero exit status|died with)|.{1,400}: error: |At '")
 
 
 def recognises(head: Head) -> bool:
@@ -297,7 +296,11 @@ def _read_by_borg(log: bytes, action: str, told: _Told) -> JobLog | None:
         runs = borg.parse(Delivery(stdout=log, command=command), told.context)
     except UnreadableLog:
         return None
-    return next((run for run in runs if not action or run.operation == _ACTIONS[action][0]), None)
+    found = next((run for run in runs if not action or run.operation == _ACTIONS[action][0]), None)
+    if found is None or len(runs) == 1:
+        return found
+    errors = tuple(error for run in runs for error in run.errors)[:MAX_ERRORS]  # whichever call of Borg's they are from
+    return replace(found, errors=errors, errors_total=sum(run.errors_total for run in runs))
 
 
 def _from_sections(told: _Told) -> list[JobLog]:
@@ -338,7 +341,7 @@ def _run_of(section: _Section, action: str, parts: list[str], told: _Told, *, fa
         repository=run.repository or section.name,
         source_job=section.config or told.only_config,
         checksum_ok=(outcome == "success") if operation == "verify" and outcome in ("success", "failure") else None,
-        errors=(*run.errors, *troubles),
+        errors=(*troubles, *run.errors)[:MAX_ERRORS],
         errors_total=run.errors_total + (section.troubles.total if failed else 0),
         lines=(min(first for first, _ in spans), max(last for _, last in spans)) if spans else None,
         notes=("dry run: nothing was saved",) if section.dry else (),
