@@ -101,7 +101,7 @@ def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     """One run per call: each ends with its own "completed OK!"."""
     drafts = [_Draft()]
     for line in log_lines(body.stdout, body.stderr):
-        if not line.text.strip():
+        if not line.text:
             continue
         if drafts[-1].finished and _opens(line.text):
             drafts.append(_Draft())
@@ -126,7 +126,14 @@ def _opens(line: str) -> bool:
     )
 
 
+_COPIED = ("Copying ./", "Streaming ./", "        ...done", "aria table file")
+
+
 def _read_line(draft: _Draft, line: str) -> None:
+    if draft.first_time and line.startswith(_COPIED, 25) and line[:1] == "[":  # most lines: no pattern is needed
+        draft.last_time = line[5:24]
+        _read_copied(draft, line[25:])
+        return
     match = _STAMPED.match(line)
     words = line
     if match is not None:
@@ -144,6 +151,8 @@ def _read_line(draft: _Draft, line: str) -> None:
 
 
 def _read_copied(draft: _Draft, words: str) -> None:
+    if words.startswith(("        ", "aria")):
+        return
     parts = words[:600].split(" ", 2)
     pieces = parts[1].split("/") if len(parts) > 1 else []
     if len(pieces) == 3 and pieces[0] == "." and pieces[2] and len(draft.databases) < 500:
