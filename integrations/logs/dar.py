@@ -164,7 +164,7 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
     (operation, action), archive = _call_of(call, draft)
     outcome = _outcome(draft, operation, body.exit_code, masked=call.masked if call else True)
     backup = operation == "backup"
-    files = {
+    files: dict[str, int] = {
         name: draft.counts[name]
         for name in ("saved", "failed", "unmodified", "deleted", "hardlinks")
         if backup and name in draft.counts

@@ -80,7 +80,8 @@ _OLD_OPTIONS = {
 _VALUED = frozenset({
     "-v", "--verbosity", "--remote-schema", "--terminal-verbosity", "--include",
     "--exclude", "-r", "--at", "--api-version", "--restore-as-of",
-    "--remove-older-than", "--older-than", "--exclude-globbing-filelist", "--include-globbing-filelist", "--include-filelist",
+    "--remove-older-than", "--older-than", "--exclude-globbing-filelist", "--include-globbing-filelist",
+    "--include-filelist",
     "--exclude-filelist", "--user-mapping-file", "--group-mapping-file", "--tempdir", "--current-time",
     "--max-file-size", "--min-file-size", "--include-regexp", "--exclude-regexp", "--no-compression-regexp",
     "--method",

@@ -1,0 +1,29 @@
+"""What the samples of rdiff-backup do not show: the old command line, and logs cut off."""
+
+from __future__ import annotations
+
+import pytest
+
+from integrations.logs import read
+from integrations.logs.joblog import Delivery, JobLog
+
+
+def run_of(stderr: str, *, command: str, code: int | None, stdout: str = "") -> JobLog:
+    reading = read(Delivery(stdout=stdout.encode(), stderr=stderr.encode(), command=command, exit_code=code))
+    assert reading.format == "rdiff-backup", reading.error
+    return reading.runs[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "operation", "outcome"),
+    [
+        ("rdiff-backup /srv /b/rdiff", 0, "backup", "success"),
+        ("rdiff-backup --remove-older-than 3M /b/rdiff", 0, "prune", "success"),
+        ("rdiff-backup -r now /b/rdiff /out", 0, "restore", "success"),
+        ("rdiff-backup backup /srv /b/rdiff", None, "backup", "unknown"),
+        ("rdiff-backup backup /srv /b/rdiff", 1, "backup", "failure"),
+    ],
+)
+def test_silence(command: str, code: int | None, operation: str, outcome: str) -> None:
+    run = run_of("", command=command, code=code)
+    assert (run.operation, run.outcome) == (operation, outcome)
