@@ -161,6 +161,7 @@ class _Log:
     config_errors: dict[str, _Section] = field(default_factory=dict)
     blamed: _Section | None = None
     in_summary: bool = False
+    in_logging_error: bool = False  # Python's own report that no syslog listens: it repeats the message, to no use
     summed_up: bool = False
 
     def section(self, name: str) -> _Section:
@@ -181,7 +182,7 @@ def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     documents = document if _is_list(document) else []
     log = _Log()
     for line in log_lines(b"" if documents else body.stdout, body.stderr):
-        if line.text:
+        if line.text and not _is_logging_error(log, line.text):
             _read_line(log, line)
     told = _Told(body=body, context=context, calls=calls, log=log, code=_code(body, calls))
     runs = [*_from_documents(documents, told), *_from_sections(told), *_from_configs(told)]
@@ -193,6 +194,15 @@ def _code(body: Delivery, calls: tuple[Invocation, ...]) -> int | None:
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
+
+
+def _is_logging_error(log: _Log, words: str) -> bool:
+    if words == "--- Logging error ---":
+        log.in_logging_error = True
+    elif log.in_logging_error and words.startswith("Arguments: "):
+        log.in_logging_error = False
+        return True
+    return log.in_logging_error
 
 
 def _read_line(log: _Log, line: Line) -> None:
@@ -209,7 +219,7 @@ def _read_line(log: _Log, line: Line) -> None:
         log.blamed = section
     elif (match := _CONFIG.match(words)) is not None:
         _read_config(log, match.group(1), match.group(2), words)
-    elif log.blamed is not None:
+    elif log.blamed is not None and not words.startswith("b'{"):
         log.blamed.blame(words.strip())
     elif log.sections and not log.in_summary:
         log.sections[-1].add(line, words.removeprefix(log.sections[-1].name + ": "))
@@ -416,7 +426,7 @@ def _settled(runs: Iterable[JobLog], told: _Told) -> tuple[JobLog, ...]:
 
 def _finished(run: JobLog, told: _Told, *, alone: bool) -> JobLog:
     bad = run.outcome in ("failure", "cancelled", "unknown")
-    complete = None
+    complete = False if run.complete is False and run.operation == "backup" else None
     if run.operation == "backup" and run.outcome in ("failure", "cancelled"):
         complete = False
     elif run.operation == "backup" and run.outcome == "success" and told.code == 0:

@@ -267,10 +267,10 @@ def _job_logs(draft: _Draft, body: Delivery, zone: tzinfo | None) -> tuple[JobLo
     asked = [(word, call) for call in calls if (word := _word(call))]
     if draft.size is not None and (not asked or asked[-1][0] == "size" or not _told_more(draft)):
         return (_measured(draft, body, asked),)
-    word = _task(draft, asked)
-    if word is None:
+    task = _task(draft, asked)
+    if task is None:
         raise UnreadableLog("nothing in this log tells what rclone did")
-    run = _run(draft, body, word, calls, zone)
+    run = _run(draft, body, task, calls, zone)
     if draft.size is None:
         return (run,)
     return (replace(_measured(draft, replace(body, exit_code=None), asked), errors=(), errors_total=0), run)

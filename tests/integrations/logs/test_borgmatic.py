@@ -48,3 +48,17 @@ def test_borgs_warnings_make_a_warning_although_borgmatic_exits_0() -> None:
 def test_a_dry_run_saved_nothing() -> None:
     log = b"/backup/one: Creating archive (dry run; not making any changes)\n" + END
     assert read(Delivery(stdout=log, exit_code=0)).outcome == "skipped"
+
+
+def test_pythons_reports_of_a_missing_syslog_are_passed_over() -> None:
+    noise = (
+        b"--- Logging error ---\nTraceback (most recent call last):\nOSError: [Errno 9] Bad file descriptor\n"
+        b"Message: '/etc/a.yaml: Error running configuration file'\nArguments: ()\n"
+    )
+    told = (
+        b"/backup/gone: Error running actions for repository\n" + noise + b"Repository /backup/gone does not exist.\n"
+        b"/etc/a.yaml: Error running configuration file\n" + noise
+    )
+    runs = read(Delivery(stdout=told, exit_code=1)).runs
+    assert [(run.item, run.source_job, run.outcome) for run in runs] == [("/backup/gone", "/etc/a.yaml", "failure")]
+    assert [error.message for error in runs[0].errors] == ["Repository /backup/gone does not exist."]
