@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path, register_converter
 
-from msp.api.resources import census, clients, incidents, invoices, jobs, me, receipts, rules, runs, servers, tickets
+from msp.api.resources import (
+    census,
+    clients,
+    incidents,
+    invoices,
+    jobs,
+    mail,
+    me,
+    receipts,
+    rules,
+    runs,
+    servers,
+    tickets,
+)
 from msp.api.resources.missing import MissingView
 from msp.api.resources.shapes import MonthConverter
 from msp.api.resources.usage import UsageView
@@ -19,6 +32,11 @@ urlpatterns: list[URLPattern] = [
     path("servers", servers.ServersView.as_view()),
     path("servers/<uuid:uid>", servers.ServerView.as_view()),
     path("servers/<uuid:uid>/keys", servers.ServerKeysView.as_view()),
+    path("servers/<uuid:uid>/mail-addresses", mail.MailAddressesView.as_view()),
+    path("servers/<uuid:uid>/mail-addresses/<uuid:address>", mail.MailAddressView.as_view()),
+    path("mailboxes", mail.MailboxesView.as_view()),
+    path("mailboxes/<uuid:uid>", mail.MailboxView.as_view()),
+    path("mailboxes/<uuid:uid>/check", mail.MailboxCheckView.as_view()),
     path("jobs", jobs.JobsView.as_view()),
     path("jobs/<uuid:uid>", jobs.JobView.as_view()),
     path("jobs/<uuid:uid>/runs", runs.RunsView.as_view()),

@@ -15,9 +15,12 @@ import yaml
 from django.core.management import call_command
 
 from msp.api.problems import Problem
+from msp.channels.addressing import make_address
+from msp.channels.models import Mailbox
+from msp.estate.spans import Actor
 from tests.api.conftest import Caller
 from tests.api.things import Things
-from tests.world import World
+from tests.world import START, World
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.S) if block.startswith("curl")]
@@ -46,6 +49,11 @@ def values(things: Things, world: World) -> dict[str, str]:
         "INCIDENT": own.incident,
     }
     named |= {"TICKET": own.ticket, "INVOICE": own.invoice, "LINE": own.line, "SERVER": world.server}
+    named["ADDRESS"] = make_address(world.tenant, world.server, actor=Actor(name="T", now=START))
+    named["MAILBOX"] = Mailbox.objects.of(world.tenant).create(
+        host="127.0.0.1", port=1, security="none", username="u", secrets={"password": "p"},
+        check_after=START, created_at=START,
+    )  # fmt: skip
     return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
 
 
