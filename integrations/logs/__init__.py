@@ -20,9 +20,9 @@ from integrations.logs import (
     azure_backup,
     barman,
     borg,
+    borgmatic,
     bup,
     burp,
-    borgmatic,
     comet,
     dar,
     datto_bcdr,
@@ -47,6 +47,7 @@ from integrations.logs import (
     synology_hyper_backup,
     tar,
     veeam,
+    windows_server_backup,
 )
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
@@ -114,6 +115,7 @@ FORMATS: Mapping[str, Format] = {
     "comet": comet,
     "kopia": kopia,
     "veeam": veeam,
+    "windows-server-backup": windows_server_backup,
     "own": own,
 }
 
