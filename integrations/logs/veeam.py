@@ -79,8 +79,6 @@ _OUTCOMES: dict[str, Outcome] = {
 _VERDICT = re.compile(
     r"^(Success|Warning|Failed|Error|Skipped|Running|In progress|Pending)(?: [0-9]{1,6} of [0-9]{1,6} .{1,60})?$"
 )
-    r"^(Success|Warning|Failed|Error|Skipped|Running|In progress|Pending)(?: [0-9]{1,6} of [0-9]{1,6} .{1,60})?$"
-)
 _CREATED = re.compile(r" (?:Created|Modified) by .{1,200}? at ")
 _LABELS = frozenset({
     "Success", "Warning", "Error", "Start time", "End time", "Duration", "Total size", "Data read", "Transferred",
@@ -235,7 +233,8 @@ def _operation(kind: str) -> Operation:
 
 
 _OPERATIONS: tuple[tuple[str, Operation], ...] = (
-    ("surebackup", "verify"), ("copy", "copy"), ("tape", "copy"), ("replica", "replicate"), ("replication", "replicate"), ("restore", "restore"),
+    ("surebackup", "verify"), ("copy", "copy"), ("tape", "copy"), ("replica", "replicate"),
+    ("replication", "replicate"), ("restore", "restore"),
 )  # fmt: skip
 
 
