@@ -47,7 +47,6 @@ from integrations.logs import (
     synology_hyper_backup,
     tar,
     veeam,
-    windows_server_backup,
 )
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
@@ -115,7 +114,6 @@ FORMATS: Mapping[str, Format] = {
     "comet": comet,
     "kopia": kopia,
     "veeam": veeam,
-    "windows-server-backup": windows_server_backup,
     "own": own,
 }
 
