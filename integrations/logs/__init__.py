@@ -47,6 +47,7 @@ from integrations.logs import (
     synology_hyper_backup,
     tar,
     veeam,
+    windows_server_backup,
 )
 from integrations.logs.bytes_to_text import clean
 from integrations.logs.context import Context
@@ -114,6 +115,7 @@ FORMATS: Mapping[str, Format] = {
     "comet": comet,
     "kopia": kopia,
     "veeam": veeam,
+    "windows-server-backup": windows_server_backup,
     "own": own,
 }
 
@@ -176,8 +178,10 @@ def _read_as(name: str, delivery: Delivery) -> Reading:
     try:
         runs = FORMATS[name].parse(delivery, Context(head=head_of(delivery), zone=zone))
         code = delivery.exit_code if len(runs) == 1 else None
-        said = {"host": delivery.host, "problems": delivery.problems, "notes": delivery.notes}
-        shown = tuple(scrubbed(run, exit_code=code, **said) for run in runs)
+        shown = tuple(
+            scrubbed(run, host=delivery.host, exit_code=code, problems=delivery.problems, notes=delivery.notes)
+            for run in runs
+        )
     except UnreadableLog as error:
         return Reading(name, error=clean(error.reason), line=error.line, problems=delivery.problems)
     except Exception as error:  # a fault of ours must not lose the log: it waits in the inbox and can be replayed
