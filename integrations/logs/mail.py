@@ -21,6 +21,8 @@ from integrations.logs.mime import BadMail, Leaf, Mail, payload_of, take_apart, 
 from integrations.logs.page_text import html_to_text
 from integrations.logs.unpacking import Unpacking
 
+__all__ = ["BadMail", "OpenedMail", "html_to_text", "is_mail", "open_mail"]
+
 #: Attachments of one mail are decoded to so many bytes together.
 MAX_ATTACHED = 16 * 1024 * 1024
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import getaddresses
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -90,7 +91,7 @@ def find_recipients(tokens: Iterable[str], *, now: datetime, tenant_id: int | No
     wanted = sorted(set(tokens))
     if not wanted:
         return {}
-    values = {"tokens": wanted, "now": now, "late": now - USED_EVERY, "tenant": tenant_id}
+    values: dict[str, Any] = {"tokens": wanted, "now": now, "late": now - USED_EVERY, "tenant": tenant_id}
     with connection.cursor() as cursor:
         cursor.execute(FIND, values)
         return {token: Recipient(tenant, server) for token, tenant, server in cursor.fetchall()}

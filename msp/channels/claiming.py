@@ -50,7 +50,7 @@ class Claim:
 
 def claim(model: type[Polled], *, now: datetime, limit: int, tenant_id: int | None = None) -> tuple[Claim, ...]:
     """Take up to ``limit`` due rows of every tenant (or of one), longest due first; committed before asking."""
-    values = {"now": now, "lease_end": now + LEASE, "limit": limit, "tenant": tenant_id}
+    values: dict[str, Any] = {"now": now, "lease_end": now + LEASE, "limit": limit, "tenant": tenant_id}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM.format(table=model._meta.db_table), values)
         return tuple(Claim(model, *row) for row in cursor.fetchall())
@@ -87,7 +87,8 @@ def settle_failed(
 
 def retry_wait(failures: int) -> timedelta:
     """1, 2, 4 ... minutes, at most four hours."""
-    return min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(failures, 12))
+    doubled: int = 2 ** min(failures, 12)
+    return min(LONGEST_RETRY, FIRST_RETRY * doubled)
 
 
 def _held(claimed: Claim) -> Any:

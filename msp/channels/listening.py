@@ -164,12 +164,13 @@ class Receiving:
         if token is None or token not in found:
             self.gate.note_unknown(peer)
             return UNKNOWN
-        envelope.rcpt_tos.append(found[token])
+        recipients: list[Any] = envelope.rcpt_tos  # the library keeps what we put there
+        recipients.append(found[token])
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
-        recipients = list(dict.fromkeys(envelope.rcpt_tos))
+        recipients: list[Any] = list(dict.fromkeys(envelope.rcpt_tos))
         if not isinstance(content, bytes) or not recipients:
             return LATER
         try:
@@ -214,7 +215,9 @@ def store_mail(content: bytes, recipients: list[Recipient], *, now: datetime) ->
 
 
 def peer_of(session: Session) -> str:
-    return str(session.peer[0]) if isinstance(session.peer, tuple) and session.peer else ""
+    """The sender's IP address; the library calls it a text, but it is the socket's name."""
+    name: Any = session.peer
+    return str(name[0]) if isinstance(name, tuple) and name else ""
 
 
 class Conversation(SMTP):
@@ -293,7 +296,7 @@ class Conversation(SMTP):
         assert self.envelope is not None  # noqa: S101
         self.envelope.content = content
         answer = TOO_LARGE if content is None else str(await self._call_handler_hook("DATA"))
-        self._set_post_data_state()
+        self.envelope = self._create_envelope()
         return answer
 
 

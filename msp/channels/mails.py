@@ -36,7 +36,7 @@ class IncomingMail(Incoming):
     """A delivery whose digest leaves out what servers on the way may add or change."""
 
     @cached_property
-    def digest(self) -> str:  # type: ignore[override]  # a cached property too
+    def digest(self) -> str:
         return essence_of(self.content)
 
 

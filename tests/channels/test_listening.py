@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import os
 import re
 import smtplib
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.urls import reverse
 
 from msp import pipeline
 from msp.backups.models import JobRun
@@ -24,6 +27,7 @@ from msp.estate.spans import Actor
 from msp.ingest.models import InboxItem, Receipt
 from tests.channels.letters import letter
 from tests.channels.running_listener import RunningListener
+from tests.dashboard.scene import browser_of
 from tests.doubles.raw_server import certificate_for
 from tests.world import START, World
 
@@ -95,6 +99,32 @@ def test_mails_without_an_id_are_told_apart_by_what_they_say(world: World, addre
         for _ in range(2):
             listener.send(letter(message_id=None, date=None), address)
     assert len(receipts(world)) == 3
+
+
+HEAD = b"From: a@b.example\r\nTo: c@d.example\r\nDate: Sun, 22 Nov 2026 22:05:00 +0000\r\n"
+HOSTILE = {
+    "ten thousand parts": b"Content-Type: multipart/mixed; boundary=B\r\n\r\n" + b"--B\r\n\r\nx\r\n" * 10_000,
+    "nested without end": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (number, number) for number in range(500)
+    ),
+    "a header in the subject": b"Subject: =?utf-8?q?x=0D=0ABcc:_all=40x?=\r\nMessage-ID: <a\0b@x>\r\n\r\nx\r\n",
+    "bytes of any kind": b"Subject: \xff\0\x1b[2J\r\nMessage-ID: <\xff\0>\r\n\r\n" + bytes(range(256)) * 40 + b"\r\n",
+    "a bomb": b"Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + base64.encodebytes(gzip.compress(bytes(64 * 1024 * 1024))).replace(b"\n", b"\r\n"),
+    "no headers at all": b"\r\nnothing\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_mail_is_kept_waits_in_the_inbox_and_holds_up_nobody(world: World, address: str, name: str) -> None:
+    with RunningListener() as listener:
+        listener.send(HEAD + HOSTILE[name], address)
+        listener.send(letter(), address)
+    process()
+    assert [each.state for each in receipts(world)] == ["inbox", "done"]
+    assert len(runs(world)) == 1
+    page = browser_of(world.technician).get(reverse("inbox"))
+    assert page.status_code == 200
 
 
 def test_unknown_and_revoked_addresses_are_refused(world: World, address: str) -> None:
