@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -22,7 +22,7 @@ def find_or_install_browser(variables: Mapping[str, str]) -> Path | None:
     found = find_browser(variables)
     if found is None and may_install(variables):
         print("No browser found: installing chromium (NO_APT=1 forbids this) ...", flush=True)
-        install_chromium()
+        install(["chromium"])
         found = find_browser(variables)
     return found
 
@@ -49,10 +49,10 @@ def may_install(variables: Mapping[str, str]) -> bool:
     return os.geteuid() == 0 and variables.get("NO_APT", "") in ("", "0") and shutil.which("apt-get") is not None
 
 
-def install_chromium() -> None:
-    """Try; whoever called looks again for the browser and says what is missing."""
+def install(packages: Sequence[str]) -> None:
+    """Try; whoever called looks again for what it wants and says what is missing."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "chromium"]):
+    for arguments in (["update"], ["install", *packages]):
         command = ["apt-get", *APT_OPTIONS, *arguments]
         try:
             subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=APT_SECONDS, check=True)

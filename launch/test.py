@@ -19,6 +19,7 @@ from launch.bootstrap import CHECKOUT
 from launch.browser import find_or_install_browser
 from launch.failure import LaunchError
 from launch.temporary import temporary_servers
+from launch.tools import find_or_install_tools
 
 PROCESSES = "2"
 HOW_TO_GET_ONE = "Install chromium, or set CHROMIUM to the program of a Chromium or Chrome."
@@ -30,11 +31,14 @@ def test() -> int:
     browser = find_or_install_browser(os.environ)
     if browser is None and os.environ.get("CI"):
         raise LaunchError(f"CI is set and no browser was found. {HOW_TO_GET_ONE}")
+    missing = find_or_install_tools(os.environ)
     command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *shlex.split(os.environ.get("ARGS", ""))]
     with temporary_servers(os.environ) as environment:
         code = run_command(command, environment=with_browser(environment, browser=browser))
     if browser is None:
         print(f"Browser tests were SKIPPED: no browser was found. {HOW_TO_GET_ONE}", flush=True)
+    if missing:
+        print(f"Real backups were not tried: install {', '.join(missing)}.", flush=True)
     return code
 
 

@@ -32,7 +32,9 @@ PYTHONS = [sys.executable, *(found for found in map(shutil.which, NAMES) if foun
 
 def test_output_passes_through_and_streams_are_told_apart(tmp_path: Path) -> None:
     with Service() as service:
-        done = run_wrapper(tmp_path, "--job", "files", "--", "sh", "-c", "echo out; echo err >&2; exit 3", url=service.url)
+        done = run_wrapper(
+            tmp_path, "--job", "files", "--", "sh", "-c", "echo out; echo err >&2; exit 3", url=service.url
+        )
         assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
         (told,) = service.envelopes()
         ((headers, _),) = service.got
@@ -61,7 +63,9 @@ def test_it_uses_nothing_newer_than_python_3_6() -> None:
     source = WRAPPER.read_text()
     tree = ast.parse(source, feature_version=(3, 6))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.NamedExpr | ast.Match)]
-    assert not re.search(r"from __future__ import annotations|f\"[^\"]*=\}|removeprefix|missing_ok|capture_output", source)
+    assert not re.search(
+        r"from __future__ import annotations|f\"[^\"]*=\}|removeprefix|missing_ok|capture_output", source
+    )
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
 
