@@ -46,6 +46,7 @@ from integrations.logs import (
     synology_active_backup,
     synology_hyper_backup,
     tar,
+    urbackup,
     veeam,
     windows_server_backup,
 )
@@ -116,6 +117,7 @@ FORMATS: Mapping[str, Format] = {
     "kopia": kopia,
     "veeam": veeam,
     "windows-server-backup": windows_server_backup,
+    "urbackup": urbackup,
     "own": own,
 }
 
