@@ -126,7 +126,7 @@ def _jobs_of(record: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
 
 def _jobs_of_notification(record: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     """SNS: the event as text in Message, or words with attributes that tell the state."""
-    record = record.get("Sns") if isinstance(record.get("Sns"), dict) else record
+    record = nested(record, "Sns") or record
     message = record.get("Message")
     if not isinstance(message, str):
         return

@@ -190,7 +190,7 @@ def _troubles(job: Mapping[str, Any], outcome: Outcome) -> Troubles:
 
 def _sent(bag: Mapping[str, Any]) -> int | None:
     for key, value in bag.items():
-        if isinstance(key, str) and key.startswith("Data Transferred") and isinstance(value, str | int | float):
+        if key.startswith("Data Transferred") and isinstance(value, str | int | float):
             figure = printed_number(str(value))
             return printed_bytes(str(value)) if figure is None else int(figure * 2**20)
     return None

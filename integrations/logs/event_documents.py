@@ -34,7 +34,8 @@ def documents(body: Delivery, context: Context) -> list[Any]:
 
 
 def _one_after_another(text: str) -> list[Any]:
-    decoder, found, at, misses = json.JSONDecoder(), [], 0, 0
+    decoder, at, misses = json.JSONDecoder(), 0, 0
+    found: list[Any] = []
     if text[:1] == "[":
         try:
             return [decoder.raw_decode(text)[0]]
@@ -60,4 +61,4 @@ def _next_line(text: str, at: int) -> int:
 
 def first_lower(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record with the first letter of each key in lower case: ``BackupJobId`` and ``backupJobId`` are one."""
-    return {key[:1].lower() + key[1:]: value for key, value in record.items() if isinstance(key, str)}
+    return {key[:1].lower() + key[1:]: value for key, value in record.items()}

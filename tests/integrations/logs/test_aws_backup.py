@@ -12,7 +12,7 @@ from integrations.logs.joblog import Delivery, JobLog
 
 
 def event(**fields: Any) -> dict[str, Any]:
-    detail = {"backupJobId": "b-1", "backupSizeInBytes": "10", "bytesTransferred": "4", "state": "COMPLETED", "resourceArn":
+    detail = {"backupJobId": "b-1", "backupSizeInBytes": "10", "bytesTransferred": "4", "state": "COMPLETED", "resourceArn":  # noqa: E501
               "arn:aws:ec2:eu-west-1:1:volume/v", "resourceType": "EBS", "creationDate": "2026-01-01T01:00:00.5Z",
               "completionDate": "2026-01-01T01:10:00Z", **fields}  # fmt: skip
     return {"source": "aws.backup", "account": "1", "detail-type": "Backup Job State Change", "detail": detail}
@@ -60,7 +60,7 @@ def test_an_event_inside_of_a_notification_and_events_one_a_line() -> None:
 def test_a_notification_in_words() -> None:
     told = "An AWS Backup job failed. Resource ARN : arn:aws:ec2:eu-west-1:123:volume/vol-1. BackupJob ID : 1b23-45b2\n"
     run = runs_of(told)[0]
-    assert (run.outcome, run.item, run.run_id, run.account) == ("failure", "arn:aws:ec2:eu-west-1:123:volume/vol-1", "1b23-45b2", "123")  # fmt: skip
+    assert (run.outcome, run.item, run.run_id, run.account) == ("failure", "arn:aws:ec2:eu-west-1:123:volume/vol-1", "1b23-45b2", "123")  # noqa: E501  # fmt: skip
 
 
 def test_a_notification_with_attributes() -> None:

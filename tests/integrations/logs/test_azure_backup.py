@@ -12,8 +12,8 @@ from integrations.logs.joblog import Delivery, JobLog
 
 
 def job(**fields: Any) -> dict[str, Any]:
-    properties = {"jobType": "AzureIaasVMJob", "operation": "Backup", "status": "Completed", "entityFriendlyName": "vm1",
-                  "startTime": "2026-01-01T01:00:00Z", "endTime": "2026-01-01T02:00:00.1234567Z", "duration": "1:00:00.1",
+    properties = {"jobType": "AzureIaasVMJob", "operation": "Backup", "status": "Completed", "entityFriendlyName": "vm1",  # noqa: E501
+                  "startTime": "2026-01-01T01:00:00Z", "endTime": "2026-01-01T02:00:00.1234567Z", "duration": "1:00:00.1",  # noqa: E501
                   **fields}  # fmt: skip
     return {"id": "/subscriptions/1/vaults/v1/backupJobs/j1", "name": "j1", "properties": properties}
 

@@ -23,7 +23,7 @@ def run_of(document: Any) -> JobLog:
 
 
 @pytest.mark.parametrize(
-    ("reason", "outcome"), [("", "success"), ("canceled", "cancelled"), ("limit reached", "failure"), ("checkpoint", "running")]
+    ("reason", "outcome"), [("", "success"), ("canceled", "cancelled"), ("limit reached", "failure"), ("checkpoint", "running")]  # noqa: E501
 )  # fmt: skip
 def test_a_reason_why_a_snapshot_is_incomplete(reason: str, outcome: str) -> None:
     run = run_of(manifest(incomplete=reason))
@@ -72,7 +72,7 @@ Generated at Thu, 02 Jan 2020 03:04:05 +0000 by Kopia v0.19.0.
 
 def test_a_report_mail_tells_each_path() -> None:
     first, second = read(Delivery(stdout=REPORT.encode())).runs
-    assert (first.outcome, first.protected_bytes, first.files, first.errors[0].path) == ("warning", 456, {"total": 123}, "/some/path")  # fmt: skip
+    assert (first.outcome, first.protected_bytes, first.files, first.errors[0].path) == ("warning", 456, {"total": 123}, "/some/path")  # noqa: E501  # fmt: skip
     assert first.started_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert (second.outcome, second.started_at, second.errors[0].message) == (
         "failure",
@@ -85,11 +85,11 @@ def test_a_report_mail_tells_each_path() -> None:
     ("text", "command", "code", "operation", "outcome"),
     [
         ("Finished processing 12 objects.\n", "kopia snapshot verify", 0, "verify", "success"),
-        ("failed on /p/a: error reading k1: blob not found\nencountered 1 errors\n", "kopia snapshot verify", 1, "verify", "failure"),
-        ("Running full maintenance...\nFinished full maintenance.\n", "kopia maintenance run --full", 0, "prune", "success"),
+        ("failed on /p/a: error reading k1: blob not found\nencountered 1 errors\n", "kopia snapshot verify", 1, "verify", "failure"),  # noqa: E501
+        ("Running full maintenance...\nFinished full maintenance.\n", "kopia maintenance run --full", 0, "prune", "success"),  # noqa: E501
         ("Snapshotting a@b:/p ...\n", "kopia snapshot create /p", None, "backup", "unknown"),
         ("Snapshotting a@b:/p ...\nUpload canceled\n", "kopia snapshot create /p", 1, "backup", "failure"),
-        ("ERROR error connecting to repository: invalid repository password\n", "kopia snapshot create /p", 1, "backup", "failure"),
+        ("ERROR error connecting to repository: invalid repository password\n", "kopia snapshot create /p", 1, "backup", "failure"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_console_output(text: str, command: str, code: int | None, operation: str, outcome: str) -> None:

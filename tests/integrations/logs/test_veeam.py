@@ -12,11 +12,11 @@ from integrations.logs import read
 from integrations.logs.joblog import Delivery, JobLog
 
 
-def mail(title: str = "Backup job: J", verdict: str = "Success", day: str = "06.01.2026 23:50:12", start: str = "23:50:12",
+def mail(title: str = "Backup job: J", verdict: str = "Success", day: str = "06.01.2026 23:50:12", start: str = "23:50:12",  # noqa: E501
          end: str = "00:21:40", size: str = "350,0 GB", rows: str = "") -> str:  # fmt: skip
     return (
         f"{title}\t{verdict}\n{day}\nSuccess\t1\tStart time\t{start}\tTotal size\t{size}\tBackup size\t1,5 TB\n"
-        f"Warning\t0\tEnd time\t{end}\tData read\t0,0 B\tDedupe\t1,0x\nError\t0\tDuration\t0:31:28\tTransferred\t1,0 MB\n"
+        f"Warning\t0\tEnd time\t{end}\tData read\t0,0 B\tDedupe\t1,0x\nError\t0\tDuration\t0:31:28\tTransferred\t1,0 MB\n"  # noqa: E501
         f"Details\nName\tStatus\tStart time\tEnd time\tSize\tRead\tTransferred\tDuration\tDetails\n{rows}"
         "Veeam Backup & Replication 11.0.1.1261\n"
     )
@@ -89,7 +89,7 @@ def test_states_of_sessions(state: str, result: str, outcome: str) -> None:
 
 
 def test_a_session_of_microsoft_365() -> None:
-    one = {"id": "s", "creationTime": "2026-01-01T00:00:00.1234567Z", "endTime": "2026-01-01T01:00:00Z", "status": "Warning",
+    one = {"id": "s", "creationTime": "2026-01-01T00:00:00.1234567Z", "endTime": "2026-01-01T01:00:00Z", "status": "Warning",  # noqa: E501
            "statistics": {"transferredDataBytes": 5}}  # fmt: skip
     run = run_of(json.dumps({"results": [one]}))
     assert (run.outcome, run.transferred_bytes, run.protected_bytes) == ("warning", 5, None)
