@@ -391,7 +391,7 @@ function Get-Shortened([byte[]]$Data, [int]$Most) {
 
 function Get-StartInfo([string[]]$Command) {
     # How to start it; null if there is no such program. Scripts of PowerShell run in a process of their own.
-    $found = Get-Command -Name $Command[0] -CommandType Application, ExternalScript -ErrorAction SilentlyContinue | Select-Object -First 1
+    $found = Get-Command -Name $Command[0] -CommandType @('Application', 'ExternalScript') -ErrorAction SilentlyContinue | Select-Object -First 1
     if ($null -eq $found) { return $null }
     $rest = @()
     if ($Command.Count -gt 1) { $rest = @($Command[1..($Command.Count - 1)]) }
@@ -624,7 +624,7 @@ function Get-CutEnvelope([byte[]]$Body) {
 # --- runs that wait ----------------------------------------------------------------------------------------------
 
 function Get-ItemPath([string]$Spool, $About) {
-    $when = ($About.started_at.Substring(0, 19) -replace '[^0-9T]', '')
+    $when = ($About.started_at.Substring(0, 23) -replace '[^0-9T]', '')
     return [IO.Path]::Combine($Spool, 'waiting', "$when-$($About.run_id).json.gz")
 }
 

@@ -174,6 +174,21 @@ def test_compressed_bodies_are_unpacked_and_bombs_are_not(world: World, door: Ru
     assert len(receipts(world)) == 1
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_a_batch_may_be_compressed_and_is_held_to_the_same_limit(
+    world: World, door: RunningDoor, encoding: str
+) -> None:
+    headers = {"Content-Encoding": encoding}
+    lines = b"".join(b'{"stdout": "log %d"}\n' % number for number in range(20))
+    answer = door.post(BATCH, compressed(encoding, lines), key=world.server_key, headers=headers)
+    assert (answer.status_code, len(answer.text.splitlines()), len(receipts(world))) == (202, 20, 20)
+    bomb = compressed(encoding, b'{"stdout": "' + b"x" * 200_000_000 + b'"}\n')
+    assert door.post(BATCH, bomb, key=world.server_key, headers=headers).status_code == 413
+    torn = compressed(encoding, lines)[:-4]
+    assert door.post(BATCH, torn, key=world.server_key, headers=headers).status_code == 400
+    assert len(receipts(world)) == 20
+
+
 def test_too_large_empty_and_unknown_are_refused_with_a_sentence(world: World, door: RunningDoor) -> None:
     key = world.server_key
 

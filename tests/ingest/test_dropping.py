@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import DataError, OperationalError
 
-from msp.ingest import dropping
+from msp.ingest import dropping, storing
 from msp.ingest.dropping import Taken, Watch, folder_of
 from msp.ingest.models import InboxItem, Receipt
 from tests.ingest.test_commands import run
@@ -240,12 +240,11 @@ def test_one_file_that_cannot_be_stored_fails_alone(
 ) -> None:
     for name in "abcde":
         (folder / name).write_bytes(name.encode())
-    stored = dropping.store
 
     def refuse_c(tenant_id: int, incoming: Any, *, now: datetime) -> Any:
         if any(one.content == b"c" for one in incoming):
             raise DataError("invalid")
-        return stored(tenant_id, incoming, now=now)
+        return storing.store(tenant_id, incoming, now=now)
 
     monkeypatch.setattr(dropping, "store", refuse_c)
     taken = look_twice(root)

@@ -90,8 +90,7 @@ class Machine:
         return [each["job"] for each in waiting(self.folder)]
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(command, env=self._environment, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        return done.stdout
+        subprocess.run(command, env=self._environment, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 @pytest.fixture

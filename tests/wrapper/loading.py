@@ -17,7 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 WRAPPER = Path(__file__).parents[2] / "wrapper" / "backledger-run"
-RECEIPT = (202, {}, {"receipt": "0cf5214c-6f7e-40cc-887b-e2bff968f81e", "repeat": False})
+#: Status, headers and body of an answer.
+Answer = tuple[int, dict[str, str], dict[str, Any]]
+RECEIPT: Answer = (202, {}, {"receipt": "0cf5214c-6f7e-40cc-887b-e2bff968f81e", "repeat": False})
 
 
 def load_wrapper() -> Any:
@@ -61,7 +63,7 @@ def waiting(folder: Path, kind: str = "waiting") -> list[dict[str, Any]]:
 class Service:
     """Answers posts with ``answers`` in turn, the last one again and again; ``got`` is what came in."""
 
-    answers: list[tuple[int, dict[str, str], dict[str, Any]]] = field(default_factory=lambda: [RECEIPT])
+    answers: list[Answer] = field(default_factory=lambda: [RECEIPT])
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
