@@ -71,8 +71,10 @@ class Format(Protocol):
     """
 
     LABEL: str
-    MARKS: tuple[str, ...]
     GUIDE: Guide
+
+    @property
+    def MARKS(self) -> tuple[str, ...]: ...  # noqa: N802 - a constant of any length: read-only for the type checker
 
     def recognises(self, head: Head) -> bool: ...
 
