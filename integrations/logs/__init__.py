@@ -18,6 +18,8 @@ from integrations.logs import (
     aws_snapshot_script,
     axcient,
     azure_backup,
+    bacula,
+    bareos,
     barman,
     borg,
     borgmatic,
@@ -120,6 +122,8 @@ FORMATS: Mapping[str, Format] = {
     "veeam": veeam,
     "windows-server-backup": windows_server_backup,
     "urbackup": urbackup,
+    "bareos": bareos,
+    "bacula": bacula,
     "own": own,
 }
 

@@ -85,7 +85,7 @@ _CLOCK = re.compile(r"^# wall clock: (\S+) \.\. (\S+)", re.M)
 
 
 def _with_command(delivery: Delivery, told: str) -> Delivery:
-    zone = _first(r"^# TZ=(\S+)", told)
+    zone = _first(r"^# (?:[^\n]{0,200} )?TZ=(\S+)", told)
     code = _first(r"^# exit code: (-?[0-9]{1,9})\s*$", told)
     clock = _CLOCK.search(told)
     known = zone if zone and zone_named(zone) else None
