@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import zstandard
-
 from integrations.logs.bytes_to_text import clean, decode
 from integrations.logs.delivery import BadEnvelope
 from integrations.logs.opening import open_delivery
@@ -20,6 +18,7 @@ from msp.backups.queries import RunDetail
 from msp.estate.queries import Reach
 from msp.ingest.models import Body, Receipt
 from msp.ingest.normalising import open_receipt
+from msp.ingest.packing import unpack
 from msp.ingest.queries import may_see_whole
 
 #: Lines shown at once; more are a page away, so that a log of 25 MB does not stop the browser.
@@ -95,8 +94,7 @@ def read_lines(reach: Reach, receipt_id: int) -> tuple[Line, ...] | None:
     body = Body.objects.of(reach.tenant_id).filter(pk=receipt.body_id, day=receipt.body_day).first()
     if body is None:
         return None
-    content = bytes(body.content)
-    raw = zstandard.decompress(content, max_output_size=body.size) if body.codec == "zstd" else content
+    raw = unpack(body.codec, body.size, bytes(body.content))
     return split_lines(*lay_open(raw[receipt.body_offset : receipt.body_offset + receipt.body_length], receipt.meta))
 
 

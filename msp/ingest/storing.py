@@ -18,12 +18,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 import orjson
-import zstandard
 from django.db import connection, transaction
+
+from msp.ingest.packing import Packer
 
 #: A bare post of the same bytes within this bucket is the same delivery.
 BUCKET = timedelta(minutes=5)
-LEVEL = 3
 LONGEST_ID = 200
 #: Requests up to this size share a body row; a shared row grows to this many raw bytes, so that reading one is cheap.
 SMALL_BYTES, SHARED_BYTES = 64 * 1024, 1024 * 1024
@@ -103,9 +103,9 @@ class SaveBodies:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """The rows as they are copied; compressing is the costly part of storing."""
-        compressor = zstandard.ZstdCompressor(level=LEVEL)
+        packer = Packer()
         return [
-            (body_id, tenant_id, self.day, len(content), "zstd", compressor.compress(content))
+            (body_id, tenant_id, self.day, len(content), *packer.pack(content))
             for body_id, tenant_id, content in self.bodies
         ]
 

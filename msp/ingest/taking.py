@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-import zstandard
 from django.db import connection, transaction
+
+from msp.ingest.packing import unpack
 
 #: A receipt that was in hand this often without an end is tried alone.
 SUSPECT_AFTER = 3
@@ -189,20 +190,16 @@ def read_contents(tenant_id: int, rows: Sequence[Row]) -> dict[int, bytes]:
     return contents
 
 
-def read_bodies(tenant_id: int, keys: Collection[tuple[int, date]]) -> dict[int, tuple[int, bytes]]:
-    """By id, the raw size of each body and its compressed bytes. Days prune the partitions."""
+def read_bodies(tenant_id: int, keys: Collection[tuple[int, date]]) -> dict[int, tuple[str, int, bytes]]:
+    """By id, the codec, the raw size and the packed bytes of each body. Days prune the partitions."""
     if not keys:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, size, content FROM ingest_body WHERE tenant_id = %s AND id = ANY(%s) AND day = ANY(%s)",
+            "SELECT id, codec, size, content FROM ingest_body WHERE tenant_id = %s AND id = ANY(%s) AND day = ANY(%s)",
             [tenant_id, sorted({key[0] for key in keys}), sorted({key[1] for key in keys})],
         )
-        return {body_id: (size, bytes(content)) for body_id, size, content in cursor.fetchall()}
-
-
-def unpack(size: int, content: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
+        return {body_id: (codec, size, bytes(content)) for body_id, codec, size, content in cursor.fetchall()}
 
 
 def take(row: Row, *, content: bytes) -> TakenReceipt:
