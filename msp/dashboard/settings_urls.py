@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from msp.dashboard.views import connecting
 from msp.dashboard.views import settings_audit as audit
 from msp.dashboard.views import settings_clients as clients
 from msp.dashboard.views import settings_destinations as destinations
@@ -40,7 +41,10 @@ urlpatterns: list[URLPattern] = [
     path("settings/silences/new/", silences.new_silence, name="silence-new"),
     path("settings/silences/<uuid:uid>/end/", silences.end_silence, name="silence-end"),
     path("settings/servers/", servers.list_servers, name="servers"),
-    path("settings/servers/new/", servers.new_server, name="server-new"),
+    path("settings/servers/connect/", connecting.pick_product, name="connect"),
+    path("settings/servers/connect/<slug:name>/", connecting.name_server, name="connect-server"),
+    path("settings/servers/<uuid:uid>/connect/<slug:name>/", connecting.show_ways, name="connect-ways"),
+    path("settings/servers/<uuid:uid>/connect/<slug:name>/new/", connecting.show_arrivals, name="connect-arrivals"),
     path("settings/servers/<uuid:uid>/", servers.edit_server, name="server"),
     path("settings/servers/<uuid:uid>/key/", servers.rotate_key, name="server-key"),
     path("settings/servers/<uuid:uid>/mail/", mail.show_addresses, name="mail-addresses"),

@@ -27,7 +27,7 @@ from tests.world import PASSWORD, World, make_client, make_job, make_key, make_p
 XSS = '<script>alert("x")</script>'
 #: Pages for everybody of the tenant, for those who operate it, for its owners.
 LOOK = ("settings", "rules", "routes", "routes-try", "destinations", "silences", "servers")
-OPERATE = ("silence-new", "server-new", "client-new")
+OPERATE = ("silence-new", "connect", "client-new")
 OWN = ("route-new", "people", "person-invite", "keys", "key-new", "resellers", "reseller-new", "branding", "audit")
 
 
@@ -127,7 +127,8 @@ def test_money_people_and_resellers_change_no_setting(world: World, desk: Destin
     posts = [
         reverse("rule-change", args=["tenant", world.tenant.uid, "errors"]), objects["route"], objects["destination"],
         reverse("destination-check", args=[desk.uid]), reverse("destination-test", args=[desk.uid]),
-        reverse("destination-pause", args=[desk.uid]), reverse("silence-new"), reverse("server-new"),
+        reverse("destination-pause", args=[desk.uid]), reverse("silence-new"),
+        reverse("connect-server", args=["restic"]), reverse("connect-ways", args=[world.server.uid, "restic"]),
         reverse("server-key", args=[world.server.uid]), reverse("client-new"), objects["job"], objects["client state"],
         reverse("key-new"), reverse("person-invite"), reverse("branding"),
     ]  # fmt: skip
@@ -368,36 +369,18 @@ def test_a_silence_that_cannot_be_is_refused(
     assert sentence in text_of(response)
 
 
-def test_a_server_gets_a_key_that_is_shown_once(world: World, technician: Browser) -> None:
-    typed = {"name": "backup02", "timezone": "Europe/Berlin", "new_jobs": "hold", "client": ""}
-    shown = technician.post(reverse("server-new"), typed).content.decode()
+def test_a_servers_key_is_replaced_and_revoked(world: World, technician: Browser) -> None:
+    address = reverse("server-key", args=[world.server.uid])
+    shown = technician.post(address, {"grace": "0"}).content.decode()
     (secret,) = set(re.findall(r"bl_[A-Za-z0-9_-]{43}", shown))
-    assert f"curl -sS -H &quot;Authorization: Bearer {secret}&quot;" in shown or f"Bearer {secret}" in shown
+    assert secret != world.server_key
     assert LookupKey.objects.filter(kind="key", value=key_hash(secret)).exists()
-    server = BackupServer.objects.of(world.tenant).get(name="backup02")
-    assert secret not in technician.get(reverse("server", args=[server.uid])).content.decode()
-    again = technician.post(reverse("server-key", args=[server.uid]), {"grace": "0"}).content.decode()
-    assert secret not in again
-    (old,) = ApiKey.objects.of(world.tenant).filter(server_id=server.pk, revoked_at__isnull=False)
-    assert old.hint == secret[:8]
-    fresh = ApiKey.objects.of(world.tenant).get(server_id=server.pk, revoked_at__isnull=True)
-    assert technician.post(reverse("server-key", args=[server.uid]), {"revoke": str(fresh.uid)}).status_code == 302
-    assert not ApiKey.objects.of(world.tenant).filter(server_id=server.pk, revoked_at__isnull=True).exists()
-    taken = technician.post(reverse("server-new"), typed)
-    assert taken.status_code == 422
-    assert "backup server named" in text_of(taken)
-
-
-@pytest.mark.parametrize(
-    ("typed", "field"),
-    [({"timezone": "Mars/Base"}, "timezone"), ({"new_jobs": "auto"}, "client"), ({"name": ""}, "name")],
-)
-def test_a_server_that_cannot_be_is_refused(
-    world: World, technician: Browser, typed: dict[str, str], field: str
-) -> None:
-    response = technician.post(reverse("server-new"), {"name": "b9", "new_jobs": "hold"} | typed)
-    assert response.status_code == 422
-    assert re.search(rf'id="h-{field}"[^>]*><span class="wrong"', response.content.decode())
+    assert secret not in technician.get(reverse("server", args=[world.server.uid])).content.decode()
+    (old,) = ApiKey.objects.of(world.tenant).filter(server_id=world.server.pk, revoked_at__isnull=False)
+    assert world.server_key.startswith(old.hint)
+    fresh = ApiKey.objects.of(world.tenant).get(server_id=world.server.pk, revoked_at__isnull=True)
+    assert technician.post(address, {"revoke": str(fresh.uid)}).status_code == 302
+    assert not ApiKey.objects.of(world.tenant).filter(server_id=world.server.pk, revoked_at__isnull=True).exists()
 
 
 def test_a_servers_key_of_another_server_is_not_revoked(world: World, technician: Browser) -> None:

@@ -1,4 +1,4 @@
-"""Backup servers and their ingest keys: a key is shown once, with the command that sends a first log."""
+"""Backup servers: what they are, how they send, what came last, and their keys; connecting has pages of its own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from alerts.acting import settings_changed
-from msp.dashboard.form_pages import REFUSALS, FormPage, edit, show_refused
-from msp.dashboard.forms import BadField, Field
+from msp.channels.addressing import addresses_of
+from msp.dashboard.arrivals import formats_of, label_of, read_recent, troubles_of
+from msp.dashboard.form_pages import FormPage, edit
+from msp.dashboard.forms import Field
 from msp.dashboard.permits import OPERATE, SETTINGS, action, needs
 from msp.dashboard.scope import Refused, StaffRequest, found
-from msp.dashboard.typing_in import read_typed
-from msp.estate.changing import change_server, register_server, server_key_name
+from msp.dashboard.sending import filling_of, ways_of
+from msp.estate.changing import change_server, server_key_name
 from msp.estate.models import BackupServer, Client
-from msp.estate.spans import Actor, Taken
+from msp.estate.spans import Actor
 from msp.tenants.keys import IssuedKey, end_key, replace_server_key
 from msp.tenants.models import ApiKey
 
@@ -52,21 +54,6 @@ def list_servers(request: StaffRequest) -> HttpResponse:
 
 
 @needs(OPERATE)
-def new_server(request: StaffRequest) -> HttpResponse:
-    """Register one; its key is shown on the page that answers, and never again."""
-    fields = _fields(request, None)
-    page = _page("New backup server", submit="Register")
-    if request.method != "POST":
-        return edit(request, page, fields, apply=lambda values: "", done="")
-    try:
-        values = _read(request, fields)
-        made = register_server(request.scope.tenant, actor=actor_of(request), **values)
-    except (BadField, *REFUSALS) as refusal:
-        return show_refused(request, page, fields, _as_field(refusal))
-    return show_key(request, made.key, server=made.server)
-
-
-@needs(OPERATE)
 def edit_server(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Name, zone, habits and state; its keys below."""
     row = _find(request, uid)
@@ -83,8 +70,7 @@ def edit_server(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         settings_changed(request.scope.tenant, now=request.now)
         return reverse("servers")
 
-    more = {"server": row, "keys": _keys(request).filter(server_id=row.pk), "graces": GRACES}
-    page = _page(row.name, template="settings/server.html", more=more)
+    page = _page(row.name, template="settings/server.html", more=_about(request, row))
     return edit(request, page, fields, apply=apply, done="The server is stored.")
 
 
@@ -121,33 +107,40 @@ def actor_of(request: StaffRequest) -> Actor:
     return Actor(name=request.scope.actor, now=request.now, id=request.scope.actor_id)
 
 
-def _fields(request: StaffRequest, row: BackupServer | None) -> tuple[Field, ...]:
+def _about(request: StaffRequest, row: BackupServer) -> dict[str, Any]:
+    """What stands below the form: how it sends, what came last, its keys and addresses."""
+    tenant = request.scope.tenant
+    addresses = addresses_of(tenant, row)
+    filling = filling_of(row, address=addresses[-1] if addresses else None)
+    sent = formats_of(tenant, row)
+    return {
+        "server": row,
+        "keys": _keys(request).filter(server_id=row.pk),
+        "graces": GRACES,
+        "arrivals": read_recent(tenant, row, now=request.now),
+        "troubles": troubles_of(tenant, row),
+        "products": [{"name": name, "label": label_of(name), "tabs": ways_of(name, filling)} for name in sent],
+        "address": filling.address,
+        "listens": settings.BACKLEDGER.smtp_port != 0,
+    }
+
+
+def _fields(request: StaffRequest, row: BackupServer) -> tuple[Field, ...]:
     clients = Client.objects.of(request.scope.tenant).exclude(state="deleted").order_by("name")
     choices = (("", "of no single client"), *((str(each.uid), each.name) for each in clients))
-    shown = row or BackupServer(timezone=request.scope.tenant.timezone)
     return (
-        Field("name", "Name", value=shown.name, required=True, maximum=200),
-        Field("timezone", "Time zone", value=shown.timezone, maximum=64,
+        Field("name", "Name", value=row.name, required=True, maximum=200),
+        Field("timezone", "Time zone", value=row.timezone, maximum=64,
               help="Of times in its logs that name none, such as Europe/Berlin."),
         Field("client", "Client", kind="choice", choices=choices,
-              value=str(row.client.uid) if row and row.client else ""),
-        Field("new_jobs", "Jobs nobody knows yet", kind="choice", choices=NEW_JOBS, value=shown.new_jobs,
+              value=str(row.client.uid) if row.client else ""),
+        Field("new_jobs", "Jobs nobody knows yet", kind="choice", choices=NEW_JOBS, value=row.new_jobs,
               required=True),
     )  # fmt: skip
 
 
-def _read(request: StaffRequest, fields: tuple[Field, ...]) -> dict[str, Any]:
-    values = read_typed(fields, request.POST)
-    return values | {"client": _client(request, values["client"]), "timezone": values["timezone"] or ""}
-
-
 def _client(request: StaffRequest, uid: str | None) -> Client | None:
     return Client.objects.of(request.scope.tenant).get(uid=uid) if uid else None
-
-
-def _as_field(refusal: Exception) -> Exception:
-    """A name that is taken belongs to the field of the name."""
-    return BadField("name", refusal.reason) if isinstance(refusal, Taken) else refusal
 
 
 def _page(title: str, **values: Any) -> FormPage:
