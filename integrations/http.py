@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -23,11 +23,11 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from integrations.addresses import Address, resolve
-from integrations.connecting import CutOff, tls_context, what_happened
+from integrations.connecting import CutOff, any_signer, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 
 MAX_ANSWER_BYTES = 1_000_000
@@ -39,6 +39,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _CHUNK_BYTES = 16_384
 _SHORTEST_SECRET_PART = 6
+OTHER_CERTIFICATE = "showed another certificate than the one whose fingerprint is set"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Target:
     port: int
     tls: bool
     path: str
+    fingerprint: str = ""
 
 
 def call(
@@ -98,14 +100,16 @@ def exchange(
     deadline_seconds: float,
     allow_private: bool = False,
     max_answer_bytes: int = MAX_ANSWER_BYTES,
+    fingerprint: str = "",
 ) -> Answer:
     """One request and its answer whatever the status; raises only when there is no usable answer.
 
     Before anything was sent a failure is temporary (or permanent, for a URL that may not be called). Afterwards the
-    outcome of a write is unknown; a read can be repeated, so its failure is temporary.
+    outcome of a write is unknown; a read can be repeated, so its failure is temporary. ``fingerprint`` (SHA-256, 64
+    hexadecimal digits) names the one certificate that is trusted, whoever signed it.
     """
     cut_off = CutOff(time.monotonic() + deadline_seconds)
-    target = _parse_target(url)
+    target = replace(_parse_target(url), fingerprint=fingerprint)
     _refuse_bad_request(method, headers or {})
     addresses = resolve(target.host, target.port, allow_private=allow_private, deadline_seconds=deadline_seconds)
     with _connected(target, addresses, cut_off=cut_off) as connection:
@@ -230,10 +234,14 @@ def _connect(target: _Target, addresses: tuple[Address, ...], *, cut_off: CutOff
             error = refused
         else:
             return connection
-    raise TemporaryFailure(f"{target.host} {what_happened(error, cut_off)} before anything was sent.")
+    happened = OTHER_CERTIFICATE if isinstance(error, SSLError) else what_happened(error, cut_off)
+    raise TemporaryFailure(f"{target.host} {happened} before anything was sent.")
 
 
 def _new_connection(target: _Target, dial: Callable[[], socket.socket], *, cut_off: CutOff) -> _Connection:
+    if target.tls and target.fingerprint:
+        options: dict[str, Any] = {"ssl_context": any_signer(), "assert_fingerprint": target.fingerprint}
+        return _PinnedHTTPSConnection(target, dial, timeout=cut_off.remaining(), **options)
     if target.tls:
         return _PinnedHTTPSConnection(target, dial, timeout=cut_off.remaining(), ssl_context=tls_context())
     return _PinnedHTTPConnection(target, dial, timeout=cut_off.remaining())

@@ -22,15 +22,16 @@ from billing.collecting import deliver_collection
 from msp import partitions, pipeline
 from msp.celery import app
 from msp.channels.mailboxes import poll_mailbox
-from msp.channels.models import Mailbox
+from msp.channels.models import Mailbox, PullSource
 from msp.channels.polling import Pollers, poll_due
+from msp.channels.pulling import poll_source
 from msp.outbox.delivering import Deliverer, deliver_due
 
 SECONDS = 45
 #: How long the line rests after a batch that was not full: nobody notices, and the next batch is fuller.
 REST_SECONDS = 0.1
 
-POLLERS: Pollers = {Mailbox: poll_mailbox}
+POLLERS: Pollers = {Mailbox: poll_mailbox, PullSource: poll_source}
 DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection}
 
 
@@ -105,6 +106,11 @@ def wake_delivery() -> None:
 def wake_processing() -> None:
     """Say "look now" to the worker of the line; called by the ingest door after a commit."""
     wake(process_receipts)
+
+
+def wake_polling() -> None:
+    """Say "look now" to the worker that asks mailboxes and other systems."""
+    wake(poll)
 
 
 def wake(task: Any) -> None:
