@@ -1,4 +1,4 @@
-"""UrBackup: the status of its clients as the server's API answers it.
+"""UrBackup: the log of a backup, and the status of the clients, as the server's API answers them.
 
 Each client has up to two runs, its last file backup and its last image: both are jobs of their own. The answer tells
 when the last one ended and whether all is in order, no size. A backup that is not in order is failed or too old: which
@@ -17,19 +17,27 @@ from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Outcome, UnreadableLog
 from integrations.logs.troubles import Troubles
+from integrations.logs.urbackup_logs import is_backup_log, run_of_log
 
 LABEL = "UrBackup"
-MARKS = ('"file_ok"', '"image_ok"')
+MARKS = ('"file_ok"', '"image_ok"', '"clientname"')
 GUIDE = Guide(
-    releases="server 2.x, status of its web interface's API",
-    written_from="the documented fields of the status; no real answer",
-    operations=("backup",),
+    releases="server 2.x, logs and status of its web interface's API",
+    written_from="the server's sources and the documented fields of the status; no real answer",
+    operations=("backup", "restore"),
     cannot_tell=(
         "Any size: add a measurement of the selection.",
-        "Whether a backup that is not in order failed or is only old: it is unknown; the schedule finds the overdue.",
-        "The server's and clients' own log lines and report mails: they wait in the inbox.",
+        "By the status: whether a backup that is not in order failed or is only old: it is unknown.",
+        "The report mails: they wait in the inbox.",
     ),
     ways=(
+        Way(
+            "pull",
+            "Settings, Pull sources, UrBackup: the log of every backup",
+            "https://urbackup.example.com/x with a user that may see logs",
+            language="text",
+            note="See docs/pull.md for the user's rights. Do not send the status as well: its runs would come twice.",
+        ),
         Way(
             "http",
             "Ask the server every hour (cron, with its Python client)",
@@ -42,8 +50,8 @@ GUIDE = Guide(
 
 
 def recognises(head: Head) -> bool:
-    """Rows of clients with the two flags of the status."""
-    return any(True for _ in _clients(head.document))
+    """Rows of clients with the two flags of the status, or the log of one backup with its row."""
+    return is_backup_log(head.document) or any(True for _ in _clients(head.document))
 
 
 def _clients(document: Any) -> Iterator[dict[str, Any]]:
@@ -53,7 +61,9 @@ def _clients(document: Any) -> Iterator[dict[str, Any]]:
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
-    """Up to two runs for each client."""
+    """The one run of a log, or up to two runs for each client of a status."""
+    if is_backup_log(context.head.document):
+        return (run_of_log(context.head.document),)
     runs = tuple(run for client in _clients(context.head.document) for run in _runs(client))
     if not runs:
         raise UnreadableLog("no client of this status has a backup")

@@ -62,7 +62,7 @@ def fetch(config: Config, session: Session, *, cursor: Mapping[str, Any], now: d
     progress = progress_of(cursor, clock=reply.sent_at or now)
     end = progress.until + WINDOW
     found = {_guid(job): job for job in _jobs(_window(config, session, progress, end))}
-    known = [str(guid) for guid in cursor.get("running", [])]
+    known = _known(cursor)
     missed = [guid for guid in known if guid not in open_jobs and guid not in found]
     found |= {_guid(job): job for job in _lost(config, session, missed[:MOST_LOST])}
     running = {guid: job for guid, job in {**found, **open_jobs}.items() if _is_running(job)}
@@ -79,6 +79,12 @@ def fetch(config: Config, session: Session, *, cursor: Mapping[str, Any], now: d
         {**after, "running": sorted({*running, *still})},
         more=is_cut or end < progress.clock or len(missed) > MOST_LOST,
     )
+
+
+def _known(cursor: Mapping[str, Any]) -> list[str]:
+    """The jobs that ran when last seen."""
+    told = cursor.get("running")
+    return [guid for guid in told if isinstance(guid, str)] if isinstance(told, list) else []
 
 
 def _window(config: Config, session: Session, progress: Progress, end: int) -> Reply:

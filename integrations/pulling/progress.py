@@ -18,6 +18,9 @@ from typing import Any
 OVERLAP = timedelta(hours=1)
 #: A system that is new to us is read from so far back.
 LOOK_BACK = timedelta(days=2)
+#: A source that was paused for longer is read from so far back.
+LONGEST_BACK = timedelta(days=92)
+#: Deliveries of one fetch.
 MOST = 200
 
 
@@ -61,8 +64,9 @@ def progress_of(cursor: Mapping[str, Any], *, clock: datetime) -> Progress:
     """From a stored cursor; ``clock`` is the other side's: where it was set back, reading goes back with it."""
     told, seen = cursor.get("until"), cursor.get("seen")
     present = int(clock.timestamp())
-    known = isinstance(told, int) and not isinstance(told, bool)
-    until = min(int(told), present) if known and told is not None else present - seconds(LOOK_BACK - OVERLAP)
+    is_known = isinstance(told, int) and not isinstance(told, bool) and told > 0
+    until = int(told) if is_known and told is not None else present - seconds(LOOK_BACK - OVERLAP)
+    until = max(min(until, present), present - seconds(LONGEST_BACK))
     kept = {str(key): at for key, at in seen.items() if isinstance(at, int)} if isinstance(seen, dict) else {}
     return Progress(until, kept, present)
 

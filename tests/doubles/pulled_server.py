@@ -15,7 +15,7 @@ from tests.doubles.http_server import DROPPED, Request, Response, RunningServer
 #: What may go wrong with an answer, by name.
 FAULTS: Mapping[str, Callable[[Response], Response]] = {
     "too many requests": lambda good: Response(429, b'{"error": "slow down"}', {"Retry-After": "90"}),
-    "half an answer": lambda good: Response(good.status, good.body[: len(good.body) // 2 + 1], good.headers),
+    "half an answer": lambda good: Response(good.status, good.body[: len(good.body) // 2], good.headers),
     "a web page": lambda good: Response(200, b"<html><body>Welcome</body></html>", {"Content-Type": "text/html"}),
     "slow": lambda good: Response(good.status, good.body, good.headers, seconds_per_byte=0.5),
     "broken": lambda good: Response(500, b"internal error"),
