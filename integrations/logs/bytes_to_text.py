@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
-from integrations.logs.joblog import MAX_TEXT
+from integrations.logs.joblog import MAX_TEXT, UnreadableLog
 
 MAX_LINE = 64 * 1024  # bytes of one line that a text pattern may see; JSON is read whole
+
+MAX_LINES = 2_000_000  # more than a log of the largest accepted body has, at twelve bytes a line
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?]{0,40}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-Z\\^_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -65,12 +67,26 @@ def clean_line(raw: bytes) -> str:
 
 
 def raw_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines without their ends. What a carriage return overwrote comes as lines of the same number."""
+    """Numbered lines without their ends. What a carriage return overwrote comes as lines of the same number.
+
+    Of blank lines that follow each other only the first comes, so that a body of line ends costs next to nothing.
+    Raises UnreadableLog where more lines hold something than any log of this length has.
+    """
+    most = left = max(MAX_LINES, len(body) // 12)
+    blank = False
     for number, raw in enumerate(BytesIO(body), start=1):
         stripped = raw.rstrip(b"\r\n")
+        if not stripped:
+            if not blank:
+                yield number, stripped
+            blank = True
+            continue
+        blank = False
+        left -= 1
+        if left < 0:
+            raise UnreadableLog(f"this log has more than {most:,} lines", number)
         if b"\r" in stripped:
-            for piece in stripped.split(b"\r"):
-                yield number, piece
+            yield from ((number, piece) for piece in stripped.split(b"\r") if piece)
         else:
             yield number, stripped
 
