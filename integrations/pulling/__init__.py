@@ -4,10 +4,14 @@ The polling of pull sources looks a connector up in ``CONNECTORS`` by the kind s
 touches its own file, one line here, and its tests; forms, API schema and documentation come from its ``Config``.
 """
 
-from integrations.pulling import comet, urbackup
+from integrations.pulling import comet, proxmox_backup_server, urbackup
 from integrations.pulling.contract import Connector, Fetched, Pulled
 from integrations.pulling.session import LoginRefused, Session
 
-CONNECTORS: dict[str, Connector] = {"comet": comet, "urbackup": urbackup}
+CONNECTORS: dict[str, Connector] = {
+    "comet": comet,
+    "proxmox-backup-server": proxmox_backup_server,
+    "urbackup": urbackup,
+}
 
 __all__ = ["CONNECTORS", "Connector", "Fetched", "LoginRefused", "Pulled", "Session"]

@@ -10,8 +10,9 @@ from typing import Any
 
 from integrations.configuration import config_from_json, secrets_of
 from integrations.pulling import CONNECTORS, Connector, Session
-from tests.doubles import comet_server, urbackup_server
+from tests.doubles import comet_server, pbs_server, urbackup_server
 from tests.doubles.comet_server import CometServer
+from tests.doubles.pbs_server import PbsServer
 from tests.doubles.pulled_server import PulledServer
 from tests.doubles.urbackup_server import UrBackupServer
 
@@ -75,6 +76,18 @@ def comet_bench(server: CometServer) -> Bench:
     )
 
 
+def pbs_bench(server: PbsServer) -> Bench:
+    return Bench(
+        kind="proxmox-backup-server",
+        server=server,
+        values={"url": server.url, "token_id": pbs_server.TOKEN, "token_secret": pbs_server.SECRET},
+        end_job=lambda at: server.add(started=at - timedelta(minutes=5), ended=at),
+        start_job=lambda at: server.add(started=at, ended=None),
+        finish=lambda upid, at: server.end(upid, ended=at),
+        wrong={"token_secret": "00000000-5f5e-4e31-9d5e-6b1d5f0a7c11"},
+    )
+
+
 def urbackup_bench(server: UrBackupServer) -> Bench:
     """A backup that runs has no log yet."""
     return Bench(
@@ -91,6 +104,7 @@ def urbackup_bench(server: UrBackupServer) -> Bench:
 
 MAKERS: dict[str, tuple[Callable[..., PulledServer], Callable[[Any], Bench]]] = {
     "comet": (CometServer, comet_bench),
+    "proxmox-backup-server": (PbsServer, pbs_bench),
     "urbackup": (UrBackupServer, urbackup_bench),
 }
 
