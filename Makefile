@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$name; break; fi; \
 	done)
 
-.PHONY: run manage test lint check bench lock clean help require-python
+.PHONY: run manage test lint check bench fuzz lock clean help require-python
 
 run: require-python
 	@exec $(PYTHON) -m launch run
@@ -30,13 +30,17 @@ check:
 bench: require-python
 	@exec $(PYTHON) -m launch bench
 
+# changed logs into every log format: make fuzz ARGS="--seconds 600 --format tar"
+fuzz: require-python
+	@exec $(PYTHON) -m launch fuzz
+
 # pins requirements*.txt anew from requirements*.in; needs uv
 lock: require-python
 	@exec $(PYTHON) -m launch lock
 
 # removes the virtual environment and caches, never data
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis staticfiles
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz staticfiles
 
 help:
 	@sed -n '1,4p' Makefile

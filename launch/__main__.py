@@ -17,6 +17,7 @@ COMMANDS = {
     "test": True,
     "lint": True,
     "bench": True,
+    "fuzz": True,
     "lock": None,
 }  # needs development packages?
 
@@ -66,9 +67,9 @@ def start(command: str, *further: str) -> int:
         from launch.lint import lint
 
         return lint()
-    from launch.test import bench, test
+    from launch import test
 
-    return test() if command == "test" else bench()
+    return {"test": test.test, "bench": test.bench, "fuzz": test.fuzz}[command]()
 
 
 if __name__ == "__main__":

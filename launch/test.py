@@ -1,4 +1,4 @@
-"""``make test`` and ``make bench``: the tests on throw-away servers, with a browser if there is one.
+"""``make test``, ``make bench``, ``make fuzz``: the tests on throw-away servers, with a browser if there is one.
 
 Passes pytest's exit code through. The servers end with it, whatever happens. Without a browser the browser tests are
 skipped and the last line says so; where ``CI`` is set, a missing browser is an error, because nobody reads that line.
@@ -49,6 +49,13 @@ def bench() -> int:
     variables = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     with temporary_servers(variables, durable=True) as environment:
         return run_command(command, environment=environment)
+
+
+def fuzz() -> int:
+    """Read changed logs with every format, with the arguments of ARGS; needs no server."""
+    signal.signal(signal.SIGTERM, interrupt)
+    command = [sys.executable, "-m", "tests.fuzz", *shlex.split(os.environ.get("ARGS", ""))]
+    return run_command(command, environment=os.environ)
 
 
 def with_browser(environment: Mapping[str, str], *, browser: Path | None) -> dict[str, str]:

@@ -1,0 +1,41 @@
+"""A few hundred changed logs each time; ``make fuzz`` reads as many as one has patience for."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from time import process_time
+
+import pytest
+
+from integrations.logs import Reading, read
+from integrations.logs.joblog import Delivery, JobLog
+from tests.fuzz import faults, load_seeds, mutated
+
+SEEDS = load_seeds("")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_changed_logs_are_read_or_refused_without_fault(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(100):
+        delivery = mutated(chance.choice(SEEDS), SEEDS, chance)
+        clock = process_time()
+        reading = read(delivery)
+        assert list(faults(delivery, reading, process_time() - clock)) == []
+
+
+RUN = JobLog(product="tar", operation="backup", outcome="success")
+
+
+@pytest.mark.parametrize(
+    ("reading", "fault"),
+    [
+        (Reading("tar"), "neither runs nor a reason"),
+        (Reading("tar", error="parser failed: KeyError in tar"), "parser failed: KeyError in tar"),
+        (Reading("tar", (replace(RUN, host="a\x1b[2J"),)), "a text that is not safe to store or to show"),
+        (Reading("tar", (replace(RUN, basis="used"),)), "a basis without a protected size"),
+    ],
+)
+def test_a_fault_is_noticed(reading: Reading, fault: str) -> None:
+    assert list(faults(Delivery(stdout=b""), reading, 0.0)) == [fault]
