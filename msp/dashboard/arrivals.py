@@ -1,4 +1,4 @@
-"""What arrived from a backup server, by whatever door, and what became of it: for whoever watches its first log come in.
+"""What arrived from a backup server, by whatever door, and what became of it: for whoever watches a first log come in.
 
 Called by the live part of the connection page, every few seconds, and by a server's own page. A fixed number of
 queries, narrow by time, since receipts are found by their arrival. What to do about an inbox item is said in words.
@@ -75,7 +75,10 @@ class ArrivedItem:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One delivery. ``doubts`` are sentences about what was said with it, or picked for it, and does not fit."""
+    """One delivery. ``doubts`` are sentences about what was said with it, or picked for it, and does not fit.
+
+    ``is_retold``: its runs stand with another delivery, which told of the same ones.
+    """
 
     uid: uuid.UUID
     received_at: datetime
@@ -88,6 +91,7 @@ class Arrival:
     items: tuple[ArrivedItem, ...]
     more: int
     doubts: tuple[str, ...]
+    is_retold: bool
 
 
 def read_arrivals(tenant: Tenant, server: BackupServer, *, since: datetime, picked: str = "") -> tuple[Arrival, ...]:
@@ -165,6 +169,7 @@ def _arrival(
         runs=tuple(_run(run, jobs[run.job_id], receipt) for run in runs[:PARTS]),
         items=tuple(_item(item) for item in items[:PARTS]),
         more=max(0, len(runs) - PARTS) + max(0, len(items) - PARTS),
+        is_retold=receipt.state == "done" and receipt.runs > 0 and not runs,
         doubts=tuple(dict.fromkeys((*_other_format(receipt, picked), *_problems(runs)))),
     )
 

@@ -91,6 +91,11 @@ class System:
     install: Step
     steps: tuple[Step, ...]
 
+    @property
+    def is_single(self) -> bool:
+        """One step says what the heading above it says."""
+        return len(self.steps) == 1
+
 
 @dataclass(frozen=True)
 class Tab:
@@ -105,19 +110,17 @@ class Tab:
 
 def list_products() -> tuple[Product, ...]:
     """All formats by their labels; those of home-made logs come last."""
-    ordered = sorted(FORMATS.items(), key=lambda item: (item[0] in GENERAL, item[1].LABEL.casefold()))
-    return tuple(_product(name, module) for name, module in ordered)
+    products = sorted(
+        (name for name in FORMATS if name not in GENERAL), key=lambda name: FORMATS[name].LABEL.casefold()
+    )
+    return tuple(_product(name, FORMATS[name]) for name in (*products, *GENERAL))
 
 
 def _product(name: str, module: Format) -> Product:
     guide = module.GUIDE
     channels = tuple(dict.fromkeys(CHANNELS[way.channel] for way in guide.ways))
     words = " ".join((name, module.LABEL, guide.releases, *channels, *guide.operations))
-    return Product(name, module.LABEL, _sentence(guide.releases), channels, words.casefold())
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return Product(name, module.LABEL, guide.releases, channels, words.casefold())
 
 
 def needs_address(guide: Guide) -> bool:

@@ -40,6 +40,9 @@
     document.addEventListener("keydown", onArrow);
   }
 
+  // ---- the form is short: its first input is ready for typing
+  if (document.querySelector(".connect-steps")) document.querySelector("form.form input[type=text]")?.focus();
+
   // ---- tabs: made of the sections that stand below each other without this script
   const choose = (list, panels, place) => {
     $$("button", list).forEach((button, nth) => {

@@ -36,9 +36,9 @@ from msp.ingest.dropping import folder_of
 from msp.tenants.models import ApiKey
 
 NEW_JOBS = (
-    ("", "are made for its client; of several clients, held in the inbox"),
-    ("hold", "are held in the inbox"),
-    ("refuse", "are refused (kept in the inbox)"),
+    ("", "make them for its client; of several clients, hold them in the inbox"),
+    ("hold", "hold them in the inbox"),
+    ("refuse", "refuse them (kept in the inbox)"),
 )
 #: Seconds between two looks for arrivals, each for so many looks: 90 s, then 5 min, then 20 min; then no more.
 LOOKS = ((2, 45), (5, 60), (20, 60))
@@ -202,7 +202,7 @@ def _fields(request: StaffRequest, client: Client | None) -> tuple[Field, ...]:
         Field("new_client", "Or a new client", maximum=200, help="Registered with the server; leave it empty if not."),
         Field("timezone", "Time zone", kind="choice", choices=_zones(zone), value=zone, required=True,
               help="Of times in its logs that name none."),
-        Field("new_jobs", "Jobs that its logs name first", kind="choice", choices=NEW_JOBS),
+        Field("new_jobs", "Jobs nobody knows yet", kind="choice", choices=NEW_JOBS),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from msp.tenants.keys import IssuedKey, end_key, replace_server_key
 from msp.tenants.models import ApiKey
 
 NEW_JOBS = (
-    ("auto", "make them for the client below"),
+    ("auto", "make them for its client"),
     ("hold", "hold them in the inbox"),
     ("refuse", "refuse them (kept in the inbox)"),
 )
