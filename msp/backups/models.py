@@ -12,7 +12,9 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
-from msp.estate.models import BackupServer, Selection, Target, no_overlap
+from msp.backups.size_models import SelectionDefinition as SelectionDefinition
+from msp.backups.size_models import SelectionMeasurement as SelectionMeasurement
+from msp.estate.models import BackupServer, Selection, Target, Volume, no_overlap
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
 OPERATIONS = ("backup", "copy", "replicate", "restore", "verify", "prune", "inventory")
@@ -23,14 +25,17 @@ class BackupJob(TenantOwned):
     """One way to protect a selection: server, target, schedule.
 
     ``schedule`` is a text that ``msp.backups.schedule`` reads ("" when nobody set one); ``timezone`` is the zone it is
-    in ("" = the client's). ``state`` proposed waits for a person; retired jobs have no clock.
+    in ("" = the client's). ``state`` proposed waits for a person, ``proposed_because`` says why it may be a second
+    way to its selection; retired jobs have no clock. ``volume`` is where its account lies on the server, if known.
     """
 
     server = models.ForeignKey(BackupServer, on_delete=models.PROTECT, related_name="+", db_index=False)
     selection = models.ForeignKey(Selection, on_delete=models.PROTECT, related_name="+", db_index=False)
     target = models.ForeignKey(Target, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
+    volume = models.ForeignKey(Volume, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     name = models.CharField(max_length=300)
     product = models.CharField(max_length=60, blank=True)
+    proposed_because = models.CharField(max_length=300, blank=True, db_default="")
     role = models.CharField(max_length=8, default="primary")
     state = models.CharField(max_length=12, default="active")
     schedule = models.CharField(max_length=120, blank=True)

@@ -142,12 +142,13 @@ class Selection(TenantOwned):
     """What is protected: the smallest thing that one client owns, and what is billed.
 
     ``measuring_job_id`` names the job whose runs measure it (empty: any job of it that reports a size);
-    ``basis`` is how that job counts, once it has been seen.
+    ``basis`` is how that job counts, once it has been seen. ``host`` and ``roots`` are what the log that made it said.
     """
 
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False)
     machine = models.ForeignKey(Machine, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     name = models.CharField(max_length=200)
+    host = models.CharField(max_length=255, blank=True, db_default="")
     roots = models.JSONField(default=list)
     state = models.CharField(max_length=12, default="active")
     quota_bytes = models.BigIntegerField(null=True)
@@ -161,7 +162,10 @@ class Selection(TenantOwned):
             models.UniqueConstraint(fields=["tenant", "client", "name"], name="selection_name"),
             one_of("selection", "state", ("active", "seeding", "suspended", "retired")),
         ]
-        indexes = [models.Index(fields=["tenant", "client"], name="selection_client")]
+        indexes = [
+            models.Index(fields=["tenant", "client"], name="selection_client"),
+            models.Index(fields=["tenant", "host"], name="selection_host", condition=~Q(host="")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -181,13 +185,15 @@ class BackupServer(TenantOwned):
     """A machine or program that runs jobs and sends us logs.
 
     ``new_jobs`` says what happens when a log names a job we do not know: create it for ``client`` (auto), hold it in
-    the inbox, or refuse it (kept in the inbox as refused).
+    the inbox, or refuse it (kept in the inbox as refused). Servers of one ``group`` share accounts that are balanced or
+    moved among them: a job that is known on one of them is the same job on another.
     """
 
     name = models.CharField(max_length=200)
     timezone = models.CharField(max_length=64, default="UTC")
     state = models.CharField(max_length=12, default="active")
     new_jobs = models.CharField(max_length=8, default="hold")
+    group = models.CharField(max_length=80, blank=True, db_default="")
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
     registered_at = models.DateTimeField()
 

@@ -15,12 +15,14 @@ from django.db import models
 from django.db.models import Q
 
 from msp.backups.models import BackupJob
-from msp.estate.models import BackupServer
+from msp.estate.models import BackupServer, Client
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
 DOORS = ("http", "batch", "command", "mail", "folder", "wrapper", "pull", "demo")
 RECEIPT_STATES = ("waiting", "done", "inbox", "dismissed")
-INBOX_REASONS = ("unrecognised", "unreadable", "unassigned", "ambiguous", "conflict", "failed", "refused", "unplaced")
+INBOX_REASONS = ("unrecognised", "unreadable", "unassigned", "ambiguous", "conflict", "failed", "refused")
+RULE_ACTIONS = ("new_job", "job", "hold", "refuse")
+ASSIGNMENT_ORIGINS = ("person", "auto", "rule", "move")
 
 
 class Body(models.Model):
@@ -104,9 +106,36 @@ class ReceiptQueue(models.Model):
         indexes = [models.Index(fields=["tenant_id", "received_at"], name="queue_tenant")]
 
 
+class AssignmentRule(TenantOwned):
+    """What a person wrote down for keys that nobody decided yet: the first rule in order whose conditions hold.
+
+    ``patterns`` are globs by field (``msp.ingest.matching``). A new job is made for ``client`` or, where that is empty,
+    for the one whose code stands at ``{client}``; on ``make_on`` where the delivery came without a server.
+    """
+
+    position = models.IntegerField()
+    name = models.CharField(max_length=120)
+    enabled = models.BooleanField(default=True)
+    server = models.ForeignKey(BackupServer, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    format = models.CharField(max_length=60, blank=True)
+    patterns = models.JSONField(default=dict)
+    action = models.CharField(max_length=8, default="hold")
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    job = models.ForeignKey(BackupJob, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    make_on = models.ForeignKey(BackupServer, on_delete=models.CASCADE, related_name="+", db_index=False, null=True)
+    name_template = models.CharField(max_length=200, blank=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [uid_key("assignmentrule"), one_of("assignmentrule", "action", RULE_ACTIONS)]
+        indexes = [models.Index(fields=["tenant", "position"], name="assignmentrule_order")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Assignment(TenantOwned):
     """Who a log is about: runs of (server, source job, item) belong to this job. What a person decided is remembered
-    here.
+    here, as is what a rule, the server's habit (auto) or a move within a group of servers came to.
 
     ``server`` is empty for deliveries without a server (a mail to the tenant, a command).
     """
@@ -116,6 +145,7 @@ class Assignment(TenantOwned):
     item = models.CharField(max_length=300, blank=True)
     job = models.ForeignKey(BackupJob, on_delete=models.CASCADE, related_name="+", db_index=False)
     origin = models.CharField(max_length=8, default="person")
+    rule = models.ForeignKey(AssignmentRule, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     created_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -124,12 +154,17 @@ class Assignment(TenantOwned):
             models.UniqueConstraint(
                 fields=["tenant", "server", "source_job", "item"], name="assignment_key", nulls_distinct=False
             ),
-            one_of("assignment", "origin", ("person", "auto")),
+            one_of("assignment", "origin", ASSIGNMENT_ORIGINS),
         ]
+        indexes = [models.Index(fields=["tenant", "source_job", "item"], name="assignment_elsewhere")]
 
 
 class InboxItem(TenantOwned):
-    """Something a person must look at: a receipt, or one run in it (``place``; -1 for the whole receipt)."""
+    """Something a person must look at: a receipt, or one run in it (``place``; -1 for the whole receipt).
+
+    ``told`` is what rules and suggestions look at besides: account, sender, subject, roots, operation, product,
+    protected_bytes, as far as the log tells them.
+    """
 
     receipt_id = models.BigIntegerField()
     place = models.IntegerField(default=-1)
@@ -141,6 +176,7 @@ class InboxItem(TenantOwned):
     item = models.CharField(max_length=300, blank=True)
     host = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=60, blank=True)
+    told = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     state = models.CharField(max_length=10, default="open")
     opened_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)

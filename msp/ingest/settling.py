@@ -80,13 +80,13 @@ def write_notes(tenant_id: int, notes: Sequence[InboxNote], receipt_ids: Sequenc
             return
         cursor.execute(
             "INSERT INTO ingest_inboxitem (uid, tenant_id, receipt_id, place, reason, detail, line, server_id, "
-            "source_job, item, host, format, state, opened_at, settled_by) "
+            "source_job, item, host, format, told, state, opened_at, settled_by) "
             "SELECT gen_random_uuid(), %s, receipt_id, place, reason, detail, line, server_id, source_job, "
-            "item, left(host, 255), format, 'open', %s, '' "
+            "item, left(host, 255), format, told, 'open', %s, '' "
             "FROM jsonb_to_recordset(%s::jsonb) AS new(receipt_id bigint, place int, reason text, detail text, "
-            "line int, server_id bigint, source_job text, item text, host text, format text) "
+            "line int, server_id bigint, source_job text, item text, host text, format text, told jsonb) "
             "ON CONFLICT (tenant_id, receipt_id, place) DO UPDATE SET reason = excluded.reason, "
-            "detail = excluded.detail, line = excluded.line, format = excluded.format, "
+            "detail = excluded.detail, line = excluded.line, format = excluded.format, told = excluded.told, "
             "state = 'open', settled_at = NULL, settled_by = '' "
             "WHERE ingest_inboxitem.state <> 'dismissed' RETURNING receipt_id, place",
             [tenant_id, now, orjson.dumps(rows).decode()],
