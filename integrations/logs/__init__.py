@@ -51,6 +51,7 @@ from integrations.logs import (
     tar,
     urbackup,
     veeam,
+    veeam_spc,
     windows_server_backup,
 )
 from integrations.logs.bytes_to_text import clean
@@ -122,6 +123,7 @@ FORMATS: Mapping[str, Format] = {
     "kopia": kopia,
     "proxmox-backup-server": proxmox_backup_server,
     "veeam": veeam,
+    "veeam-spc": veeam_spc,
     "windows-server-backup": windows_server_backup,
     "urbackup": urbackup,
     "bareos": bareos,

@@ -4,7 +4,7 @@ The polling of pull sources looks a connector up in ``CONNECTORS`` by the kind s
 touches its own file, one line here, and its tests; forms, API schema and documentation come from its ``Config``.
 """
 
-from integrations.pulling import comet, proxmox_backup_server, urbackup
+from integrations.pulling import comet, proxmox_backup_server, urbackup, vspc
 from integrations.pulling.contract import Connector, Fetched, Pulled
 from integrations.pulling.session import LoginRefused, Session
 
@@ -12,6 +12,7 @@ CONNECTORS: dict[str, Connector] = {
     "comet": comet,
     "proxmox-backup-server": proxmox_backup_server,
     "urbackup": urbackup,
+    "vspc": vspc,
 }
 
 __all__ = ["CONNECTORS", "Connector", "Fetched", "LoginRefused", "Pulled", "Session"]

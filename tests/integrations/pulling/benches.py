@@ -10,11 +10,12 @@ from typing import Any
 
 from integrations.configuration import config_from_json, secrets_of
 from integrations.pulling import CONNECTORS, Connector, Session
-from tests.doubles import comet_server, pbs_server, urbackup_server
+from tests.doubles import comet_server, pbs_server, urbackup_server, vspc_server
 from tests.doubles.comet_server import CometServer
 from tests.doubles.pbs_server import PbsServer
 from tests.doubles.pulled_server import PulledServer
 from tests.doubles.urbackup_server import UrBackupServer
+from tests.doubles.vspc_server import VspcServer
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -102,10 +103,23 @@ def urbackup_bench(server: UrBackupServer) -> Bench:
     )
 
 
+def vspc_bench(server: VspcServer) -> Bench:
+    return Bench(
+        kind="vspc",
+        server=server,
+        values={"url": server.url, "username": vspc_server.USER, "password": vspc_server.PASSWORD},
+        end_job=lambda at: server.add(started=at - timedelta(minutes=5), ended=at),
+        start_job=lambda at: server.add(started=at, ended=None),
+        finish=lambda uid, at: server.end(uid, ended=at),
+        wrong={"password": "wrong-pass-word"},
+    )
+
+
 MAKERS: dict[str, tuple[Callable[..., PulledServer], Callable[[Any], Bench]]] = {
     "comet": (CometServer, comet_bench),
     "proxmox-backup-server": (PbsServer, pbs_bench),
     "urbackup": (UrBackupServer, urbackup_bench),
+    "vspc": (VspcServer, vspc_bench),
 }
 
 
