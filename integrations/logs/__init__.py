@@ -18,6 +18,7 @@ from integrations.logs import (
     aws_snapshot_script,
     axcient,
     azure_backup,
+    backupninja,
     bacula,
     bareos,
     barman,
@@ -41,9 +42,11 @@ from integrations.logs import (
     pg_dump,
     pgbackrest,
     proxmox_backup_server,
+    proxmox_vzdump,
     rclone,
     rdiff_backup,
     restic,
+    rsnapshot,
     rsync,
     script,
     synology_active_backup,
@@ -88,6 +91,9 @@ class Format(Protocol):
 #: By product, in the order in which they are asked: what runs another tool and shows its output (borgmatic, rsnapshot)
 #: stands before that tool.
 FORMATS: Mapping[str, Format] = {
+    "proxmox-vzdump": proxmox_vzdump,
+    "backupninja": backupninja,
+    "rsnapshot": rsnapshot,
     "rclone": rclone,
     "restic": restic,
     "borgmatic": borgmatic,
