@@ -66,9 +66,9 @@ def from_summary(summary: Summary) -> Measured:
     )
 
 
-def measure(definition: Definition, inventory: Inventory) -> Measured:
-    """Read the inventory to its end and measure the definition by it. Raises BadInventory."""
-    counting = _Counting(definition)
+def measure(definition: Definition, inventory: Inventory, *, most_files: int = MAX_FILES) -> Measured:
+    """Read the inventory to its end and measure the definition by it. Raises BadInventory, also for too many files."""
+    counting = _Counting(definition, most_files=most_files)
     for entry in inventory.entries:
         counting.take(entry)
     return counting.result(inventory.summary)
@@ -85,6 +85,7 @@ class _Counting:
     """The sums so far."""
 
     definition: Definition
+    most_files: int
     bytes_once: int = 0
     links: int = 0
     unreadable: int = 0
@@ -104,8 +105,8 @@ class _Counting:
         if kind == "folder" or kind == "other":
             return
         self.number += 1
-        if self.number > MAX_FILES:
-            raise BadInventory(entry.line, f"more than {MAX_FILES:,} files.")
+        if self.number > self.most_files:
+            raise BadInventory(entry.line, f"more than {self.most_files:,} files.")
         path = plain(entry.path)
         cut = path.rfind("/")
         verdict = self._judge(path[: cut if cut > 0 else cut + 1])(path)
