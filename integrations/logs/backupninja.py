@@ -85,6 +85,7 @@ class _Log:
     current: _Action | None = None
     outside: Troubles = field(default_factory=Troubles)
     finished: bool = False
+    died: bool = False
 
     def named(self, name: str) -> _Action:
         known = next((action for action in self.actions if action.name == name), None)
@@ -102,8 +103,9 @@ def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     host = body.host or _host_of(context.head.subject)
     if not log.actions:
         return (_whole(log, body, host, context),)
-    alone = len(log.actions) == 1
-    return tuple(_run(action, body, host, context.zone, alone=alone) for action in log.actions)
+    alone = len(log.actions) == 1 and not log.died
+    runs = tuple(_run(action, body, host, context.zone, alone=alone) for action in log.actions)
+    return (*runs, _whole(log, body, host, context)) if log.died else runs  # it died outside of any action
 
 
 def _host_of(subject: str) -> str:
@@ -132,6 +134,7 @@ def _read_said(log: _Log, when: tuple[str, str, str] | None, level: str, text: s
     elif _TOTAL.match(text):
         log.finished, log.current = True, None
     elif level in ("Warning", "Error", "Fatal", "Halt"):
+        log.died = log.died or (log.current is None and level in ("Fatal", "Halt"))
         severity: Literal["error", "warning"] = "warning" if level == "Warning" else "error"
         (log.current.troubles if log.current else log.outside).add(text, severity=severity)
     if log.current is not None and log.current.first:

@@ -173,10 +173,10 @@ def _of_rows(rows: list[dict[str, Any]]) -> tuple[JobLog, ...]:
         group = _group_of(row)
         if group not in newest or (amount(row["backup-time"]) or 0) > (amount(newest[group]["backup-time"]) or 0):
             newest[group] = row
-    found = (*tasks, *(_of_snapshot(group, row) for group, row in newest.items()))
-    if not found:
+    runs = (*tasks, *(_of_snapshot(group, row) for group, row in newest.items()))
+    if not runs:
         raise UnreadableLog("none of these tasks is a backup, sync, restore, verification, prune or garbage collection")
-    return found
+    return runs
 
 
 _WORKERS: dict[str, tuple[Operation, str]] = {

@@ -72,6 +72,8 @@ class _Point:
     troubles: Troubles = field(default_factory=Troubles)
     first: int = 0
     last: int = 0
+    started: str = ""
+    ended: str = ""
 
 
 @dataclass
@@ -158,6 +160,9 @@ def _read(body: bytes) -> list[_Call]:
             told = text
         if told:
             _read_line(calls[-1], told, number)
+        if stamp is not None and calls[-1].points and calls[-1].points[-1].last == number:
+            point = calls[-1].points[-1]
+            point.started, point.ended = point.started or stamp.group(1), stamp.group(1)
     return calls
 
 
@@ -201,9 +206,7 @@ def _read_line(call: _Call, told: str, number: int) -> None:
         return
     elif told.startswith("rm -f ") and told.endswith(".pid"):
         call.over = True
-    elif told.startswith(
-        ("mv ", "/bin/mv ", "/bin/rm ", "/bin/cp ", "mkdir ", "touch ", "/usr/bin/rm ", "/usr/bin/cp ")
-    ):
+    elif told.startswith(("mv ", "/bin/mv ", "/bin/rm ", "/bin/cp ", "/usr/bin/rm ", "/usr/bin/cp ")):
         call.rotated = True
     elif told.startswith("cd "):
         call.in_script = told.rstrip("/").rpartition("/")[2] == "tmp"
@@ -299,7 +302,9 @@ def _operation(call: _Call) -> tuple[Operation, str]:
         return "verify", "check"
     if call.level in ("du", "diff", "version", "get-latest-snapshot"):
         return "inventory", "list"
-    if (call.rotated and not call.troubles.errors) or (call.level in _BROADER and not call.troubles.errors):
+    if (call.rotated and call.over and not call.troubles.errors) or (
+        call.level in _BROADER and not call.troubles.errors
+    ):
         return "prune", "rotate"
     return "backup", ""
 
@@ -310,7 +315,9 @@ def _ended(call: _Call) -> Outcome:
         return "warning" if call.troubles.total else "success"
     if call.code == 2:
         return "warning"
-    return "failure" if call.code is not None or call.troubles.errors else "unknown"
+    if call.code is not None or call.troubles.errors:
+        return "failure"
+    return "success" if call.over and call.rotated and not call.troubles.total else "unknown"
 
 
 def _end(call: _Call, context: Context) -> datetime | None:
@@ -336,8 +343,8 @@ def _of_point(point: _Point, call: _Call, body: Delivery, context: Context, *, d
         source_job=call.level,
         item=point.source,
         roots=(point.source,) if point.source else (),
-        started_at=iso(call.started, context.zone) if alone else None,
-        ended_at=_end(call, context) if alone else None,
+        started_at=iso(call.started if alone else point.started, context.zone),
+        ended_at=_end(call, context) if alone else iso(point.ended, context.zone),
         complete=False if outcome == "failure" else True if reached else base.complete if good else None,
         errors=troubles.kept,
         errors_total=troubles.total,
