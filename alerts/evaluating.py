@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from django.db import connection
 
-from alerts.facts import ClientFacts, Facts, JobFacts, SelectionSize, TenantFacts
+from alerts.facts import ClientFacts, Facts, JobFacts, SelectionSize, SizePair, TenantFacts
 from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
 from alerts.models import Heartbeat, RuleSetting
@@ -136,7 +136,14 @@ SELECT job.id, job.selection_id, selection.client_id, client.reseller_id, job.se
        state.last_outcome, state.last_run_at, state.last_good_at, state.last_success_at, state.last_failure_at,
        state.first_failure_at, state.last_data_at, state.protected_bytes, state.transferred_bytes,
        state.failures_in_row, state.warnings_in_row, state.running_since, state.last_errors, state.reports_data,
-       (SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s)
+       (SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s),
+       (SELECT jsonb_agg(jsonb_build_array(extract(epoch FROM pair.measured_at), pair.reported_bytes,
+                         coalesce(pair.bytes_once, pair.bytes_each), pair.bytes_each) ORDER BY pair.measured_at DESC)
+        FROM (SELECT size.measured_at, size.reported_bytes, size.bytes_once, size.bytes_each
+              FROM backups_selectionmeasurement size
+              WHERE size.tenant_id = job.tenant_id AND size.selection_id = job.selection_id AND size.whole
+                    AND size.reported_job_id = job.id AND size.reported_bytes IS NOT NULL
+              ORDER BY size.measured_at DESC LIMIT 10) AS pair)
 FROM backups_backupjob job
 JOIN backups_jobstate state ON state.job_id = job.id
 JOIN estate_selection selection ON selection.id = job.selection_id
@@ -202,6 +209,16 @@ def job_facts(tenant_id: int, row: Sequence[Any], *, resumed_at: datetime | None
         reports_data=row[30],
         awaiting_since=row[31],
         resumed_at=resumed_at,
+        sizes=size_pairs(row[32]),
+    )
+
+
+def size_pairs(told: Any) -> tuple[SizePair, ...]:
+    """What JOB_FACTS gathered of measurements; None for a selection without any."""
+    rows = orjson.loads(told) if isinstance(told, str) else told or ()
+    return tuple(
+        SizePair(measured_at=datetime.fromtimestamp(at, UTC), reported_bytes=reported, once_bytes=once, each_bytes=each)
+        for at, reported, once, each in rows
     )
 
 

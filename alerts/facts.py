@@ -44,6 +44,26 @@ def fingerprint(kind: str, subject: Subject) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SizePair:
+    """What the product reported and what we measured of the same selection at the same time, in bytes.
+
+    ``once_bytes`` counts hard links once, ``each_bytes`` every name of them.
+    """
+
+    measured_at: datetime
+    reported_bytes: int
+    once_bytes: int
+    each_bytes: int
+
+    @property
+    def gap(self) -> int:
+        """By how much the reported size is more (less: below 0) than both ways to count; 0 within them."""
+        if self.reported_bytes < self.once_bytes:
+            return self.reported_bytes - self.once_bytes
+        return max(0, self.reported_bytes - self.each_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobFacts:
     """A backup job as its state row, its links and the waiting queue tell it.
 
@@ -53,7 +73,8 @@ class JobFacts:
     of those failures. ``reports_data`` says whether the product has ever told a protected or transferred size.
     ``awaiting_since`` is when the oldest unprocessed receipt of the tenant came in; ``resumed_at`` when processing
     began again after an interruption of ours. ``overdue_at`` is filled in by ``check_subject`` from the settings of
-    "no recent backup".
+    "no recent backup". ``sizes`` are the newest whole measurements of the selection beside what this job reported then,
+    newest first, at most ten.
     """
 
     tenant_id: int
@@ -93,6 +114,7 @@ class JobFacts:
     awaiting_since: datetime | None = None
     resumed_at: datetime | None = None
     overdue_at: datetime | None = None
+    sizes: tuple[SizePair, ...] = ()
 
     @property
     def subject(self) -> Subject:

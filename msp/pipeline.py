@@ -1,4 +1,4 @@
-"""The straight line: take, normalise, assign, record, enter usage, evaluate, settle. One transaction a tenant's batch.
+"""The straight line: take, normalise, assign, record, measure, enter usage, evaluate, settle: one transaction a batch.
 
 Called by the task ``process_receipts`` and by the ``ingest`` command. A crash between any two steps rolls all of them
 back: the receipts stay queued and are taken again. A batch that fails on data is halved until the bad receipt stands
@@ -17,7 +17,9 @@ from django.db import InterfaceError, OperationalError, transaction
 from alerts.evaluating import evaluate_jobs, mark_due
 from billing.ledger import enter_usage
 from msp.backups.recording import record_runs
+from msp.backups.selection_sizes import measure_deliveries
 from msp.ingest.assigning import assign
+from msp.ingest.inventories import place_inventories
 from msp.ingest.normalising import normalise
 from msp.ingest.settling import settle, settle_failed
 from msp.ingest.taking import Batch, pick, take_batch
@@ -82,11 +84,13 @@ def carry(batch: Batch, *, now: datetime) -> None:
     tenant_id = batch.tenant_id
     normalised = normalise(batch)
     assigned = assign(tenant_id, normalised, now=now)
+    placed = place_inventories(tenant_id, normalised, assigned)
     recorded = record_runs(tenant_id, assigned.runs, now=now, replacing=batch.replayed_ids)
+    measure_deliveries(tenant_id, placed.inventories, now=now)
     enter_usage(tenant_id, recorded.measurements, now=now)
     mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident
     evaluate_jobs(tenant_id, recorded.job_ids, now=now)
-    settle(tenant_id, normalised, assigned, now=now)
+    settle(tenant_id, normalised, placed.assigned, now=now)
 
 
 def split(tenant_id: int, receipt_ids: Sequence[int], error: Exception, *, now: datetime) -> None:

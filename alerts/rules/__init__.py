@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from alerts.facts import Answer, Facts, Finding, JobFacts, Severity, Subject, SubjectKind, fingerprint
-from alerts.rules import errors, no_data_sent, no_recent_backup, processing_delayed, quota_overrun
+from alerts.rules import errors, no_data_sent, no_recent_backup, processing_delayed, quota_overrun, size_drift
 
 #: Whatever the rules say, every active subject is looked at again after this long.
 HEARTBEAT = timedelta(days=1)
@@ -55,6 +55,7 @@ RULES: Mapping[str, Rule] = {
     "errors": errors,
     "quota_overrun": quota_overrun,
     "processing_delayed": processing_delayed,
+    "size_drift": size_drift,
 }
 
 

@@ -52,11 +52,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-def refuse_large(request: Request) -> None:
+def refuse_large(request: Request, *, most: int = MAX_JSON_BYTES) -> None:
     """Raises BodyTooLarge before a byte of the body is read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > MAX_JSON_BYTES:
-        raise BodyTooLarge(f"The body is larger than {MAX_JSON_BYTES} bytes.")
+    if not length.isdigit() or int(length) > most:
+        raise BodyTooLarge(f"The body is larger than {most} bytes.")
 
 
 def read_query(

@@ -15,6 +15,7 @@ from msp.api.resources import (
     receipts,
     rules,
     runs,
+    selections,
     servers,
     tickets,
 )
@@ -40,6 +41,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs", jobs.JobsView.as_view()),
     path("jobs/<uuid:uid>", jobs.JobView.as_view()),
     path("jobs/<uuid:uid>/runs", runs.RunsView.as_view()),
+    path("selections/<uuid:uid>/inventory", selections.InventoryView.as_view()),
     path("runs/<month:month>/<uuid:uid>", runs.RunView.as_view()),
     path("receipts/<uuid:uid>", receipts.ReceiptView.as_view()),
     path("inbox", receipts.InboxView.as_view()),

@@ -19,10 +19,20 @@ from integrations.logs.delivery import BadEnvelope, from_envelope, from_raw
 from integrations.logs.joblog import Delivery, JobLog
 from msp.ingest.taking import Batch, TakenReceipt
 
+#: Attachments that the wrapper sends of a selection, see docs/wrapper.md.
+INVENTORY_PARTS = {
+    "selection.inventory": "inventory",
+    "selection.inventory.gz": "inventory",
+    "selection.rules": "rules",
+}
+
 
 @dataclass(frozen=True)
 class NormalisedReceipt:
-    """A receipt and what was read of it. ``job`` and ``host`` are what the sender said, not the log."""
+    """A receipt and what was read of it. ``job`` and ``host`` are what the sender said, not the log.
+
+    ``inventory`` is a listing of the selection's files that came along, ``selection_rules`` a definition of it.
+    """
 
     receipt: TakenReceipt
     reading: Reading
@@ -30,6 +40,9 @@ class NormalisedReceipt:
     host: str = ""
     told_start: datetime | None = None
     told_end: datetime | None = None
+    inventory: bytes = b""
+    selection_rules: bytes = b""
+    brings_inventory_only: bool = False
 
     @property
     def runs(self) -> tuple[JobLog, ...]:
@@ -48,6 +61,7 @@ def normalise_one(receipt: TakenReceipt) -> NormalisedReceipt:
         return NormalisedReceipt(receipt, Reading(None, error=f"The envelope cannot be used: {error}"))
     if delivery.timezone is None and receipt.server_timezone and not delivery.problems:
         delivery = replace(delivery, timezone=receipt.server_timezone)
+    delivery, beside = without_inventory(delivery)
     return NormalisedReceipt(
         receipt=receipt,
         reading=read(delivery),
@@ -55,7 +69,23 @@ def normalise_one(receipt: TakenReceipt) -> NormalisedReceipt:
         host=delivery.host,
         told_start=delivery.started_at,
         told_end=delivery.ended_at or sent_at(receipt.meta),
+        inventory=beside.get("inventory", b""),
+        selection_rules=beside.get("rules", b""),
+        brings_inventory_only=bool(beside)
+        and not delivery.stdout
+        and not delivery.stderr
+        and not delivery.attachments
+        and delivery.exit_code is None,
     )
+
+
+def without_inventory(delivery: Delivery) -> tuple[Delivery, dict[str, bytes]]:
+    """The delivery as a log, and beside it what measures a selection: no format is asked about a list of files."""
+    beside = {INVENTORY_PARTS[one.name]: one.content for one in delivery.attachments if one.name in INVENTORY_PARTS}
+    if not beside:
+        return delivery, beside
+    others = tuple(one for one in delivery.attachments if one.name not in INVENTORY_PARTS)
+    return replace(delivery, attachments=others), beside
 
 
 def sent_at(meta: dict[str, Any]) -> datetime | None:

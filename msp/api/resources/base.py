@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 
 from msp.api.authentication import Caller
 from msp.api.paging import PAGE_PARAMETERS, Order, read_page
-from msp.api.reading import BoundedJSONParser, StrictSerializer, read_body, read_query, refuse_large
+from msp.api.reading import MAX_JSON_BYTES, BoundedJSONParser, StrictSerializer, read_body, read_query, refuse_large
 from msp.estate.spans import Actor
 
 T = TypeVar("T")
@@ -35,15 +35,19 @@ class NoFilters(StrictSerializer):
 
 @method_decorator(conditional_page, name="dispatch")
 class ApiView(APIView):
-    """``reads`` and ``writes`` name the scopes for looking and changing; None: any key will do."""
+    """``reads`` and ``writes`` name the scopes for looking and changing; None: any key will do.
+
+    ``most_bytes`` is the largest body that is taken.
+    """
 
     parser_classes = (BoundedJSONParser,)
     reads: str | None = "read"
     writes: str | None = "write"
+    most_bytes = MAX_JSON_BYTES
     now: datetime
 
     def initial(self, request: Request, *args: Any, **values: Any) -> None:
-        refuse_large(request)
+        refuse_large(request, most=self.most_bytes)
         self.now = timezone.now()
         super().initial(request, *args, **values)
 
