@@ -12,7 +12,7 @@ from typing import Any
 
 from integrations.logs.context import Context
 from integrations.logs.joblog import Delivery
-from integrations.logs.json_documents import MAX_DOCUMENT
+from integrations.logs.json_documents import MAX_DOCUMENT, is_too_heavy
 
 MAX_DOCUMENTS = 5_000
 _MAX_MISSES = 200  # objects that cannot be read: a log of braces must not be tried at each of them
@@ -22,7 +22,7 @@ def documents(body: Delivery, context: Context) -> list[Any]:
     """Every JSON document of the delivery's first stream that holds one; the whole body where it is one document."""
     whole = context.head.document
     for stream in (body.stdout, body.stderr):
-        if b"{" not in stream:
+        if b"{" not in stream or is_too_heavy(stream[:MAX_DOCUMENT]):
             continue
         text = stream[:MAX_DOCUMENT].decode("utf-8", "backslashreplace").strip()
         if whole is not None and "\n{" not in text.replace("\r", "") and text[:1] in "{[":

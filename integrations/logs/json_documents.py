@@ -16,6 +16,10 @@ import orjson
 
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes of one JSON document; what is bigger is no job log
 
+#: What the values of one document may take in memory, in bytes: a list of empty objects is 90 times its own text.
+MOST_MEMORY = 48 * 1024 * 1024
+_LIGHT = 256 * 1024  # bytes: a document up to this size cannot be too heavy
+
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
@@ -32,6 +36,8 @@ def load(raw: bytes) -> Any:
     """The document in these bytes. Bytes that are not UTF-8 inside of strings become ``\\xNN``."""
     if len(raw) > MAX_DOCUMENT:
         raise BadJson(f"a JSON document of more than {MAX_DOCUMENT // 2**20} MiB")
+    if is_too_heavy(raw):
+        raise BadJson("a JSON document of too many values")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -40,6 +46,13 @@ def load(raw: bytes) -> Any:
         if "surrogate" not in str(error) and b"NaN" not in raw and b"Infinity" not in raw and _is_utf8(raw):
             raise BadJson(f"not valid JSON: {error.msg}", error.lineno) from None
     return _load_leniently(raw)
+
+
+def is_too_heavy(raw: bytes) -> bool:
+    """True where the values would take more than MOST_MEMORY, by what objects, lists and entries cost at least."""
+    if len(raw) <= _LIGHT:
+        return False
+    return 240 * raw.count(b"{") + 100 * raw.count(b"[") + 60 * raw.count(b",") > MOST_MEMORY
 
 
 def _is_utf8(raw: bytes) -> bool:

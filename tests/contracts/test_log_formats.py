@@ -258,6 +258,24 @@ def test_a_large_log_is_read_without_copies_of_it(name: str) -> None:
     assert peak < 2 * len(body) or reading.runs == ()
 
 
+HEAVY = {
+    "objects": b"[" + b"{}," * 5_000_000 + b"{}]",
+    "entries": b'{"Data":[' + b"0.5," * 3_900_000 + b"0]}",
+    "nested": b'{"a":' + b'[{"b":{}},' * 500_000,
+}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, ""])
+@pytest.mark.parametrize("kind", HEAVY)
+def test_documents_that_unfold_in_memory_are_refused(name: str, kind: str) -> None:
+    tracemalloc.start()
+    reading = read(Delivery(stdout=HEAVY[kind], format=name))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
+    assert reading.outcome in ("unknown", "failure")
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_texts_are_safe_to_store_and_to_show(folder: Path) -> None:
     delivery = delivery_of(folder)
