@@ -20,6 +20,7 @@ from integrations.logs.head import Head
 from integrations.logs.joblog import Basis, Component, Delivery, JobLog, Outcome, UnreadableLog
 from integrations.logs.json_documents import text
 from integrations.logs.moments import iso
+from integrations.logs.proxmox_vzdump_table import Row, read_row
 from integrations.logs.troubles import Troubles
 
 LABEL = "Proxmox VE (vzdump)"
@@ -253,7 +254,7 @@ class _Reader:
             self.columns = [word.upper() for word in words]
             self.job.tabled, self.job.excerpt = True, False
         elif self.columns and words and words[0].isdecimal() and len(words) >= 4:
-            _read_row(self.job.guest(words[0]), told)
+            _take_row(self.job.guest(words[0]), read_row(told))
         elif told.lower().startswith(("detailed backup logs", "logs", "total running time", "total time")):
             self.columns = []
             self.job.ended = True
@@ -261,36 +262,15 @@ class _Reader:
             self.job.failed, self.job.reason = True, told.partition(":")[2].strip() or told
 
 
-_ROW = re.compile(
-    r"[0-9]{1,9}\s+(?:(\S.{0,255}?)\s+)?(OK|FAILED|ok|failed|err|ERR|error|WARNINGS?)\s+"
-    r"([0-9:]{5,12}|[0-9hms dwk.]{2,30}?)\s+([0-9.,]{1,20}) ?([KMGTP]?)(?:i?[Bb])(?:ytes?)?(?:\s+(\S.*))?$"
-)
-
-
-def _read_row(guest: _Guest, told: str) -> None:
-    match = _ROW.match(told[:3000])
-    if match is None:
+def _take_row(guest: _Guest, row: Row | None) -> None:
+    if row is None:
         return
-    name, status, time, figure, letter, last = match.groups()
-    guest.name = guest.name or (name or "").strip()
-    guest.seconds = clock_seconds(time) if ":" in time else _spoken(time)
-    guest.outcome = "success" if status.lower() == "ok" else "warning" if status.startswith("WARN") else "failure"
-    if guest.outcome == "failure":
-        guest.troubles.add((last or "").strip(" -") or f"Backup of VM {guest.id} failed")
+    guest.name, guest.seconds, guest.outcome = guest.name or row.name, row.seconds, row.outcome
+    if row.outcome == "failure":
+        guest.troubles.add(row.last.strip(" -") or f"Backup of VM {guest.id} failed")
         return
-    guest.archive = (last or "").strip()
-    size = scaled(figure.replace(",", "."), letter, base=1024)
-    if size:
-        guest.sizes["stored_bytes"] = size
-        guest.rounded.add("stored_bytes")
-
-
-_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-
-
-def _spoken(told: str) -> float | None:
-    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([wdhms])", told)
-    return sum(float(amount) * _UNITS[unit] for amount, unit in parts) if parts else None
+    guest.archive = row.last
+    _put(guest, "stored_bytes", row.size_bytes)
 
 
 def _read_of_guest(guest: _Guest, level: str, told: str) -> None:
