@@ -7,6 +7,7 @@ from django.urls import URLPattern, path, re_path, register_converter
 from msp.api.resources import (
     census,
     clients,
+    formats,
     incidents,
     invoices,
     jobs,
@@ -28,6 +29,7 @@ register_converter(MonthConverter, "month")
 
 urlpatterns: list[URLPattern] = [
     path("me", me.MeView.as_view()),
+    path("formats", formats.FormatsView.as_view()),
     path("clients", clients.ClientsView.as_view()),
     path("clients/<uuid:uid>", clients.ClientView.as_view()),
     path("servers", servers.ServersView.as_view()),
