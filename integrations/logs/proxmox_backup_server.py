@@ -36,7 +36,7 @@ MARKS = (
 )
 GUIDE = Guide(
     releases="2, 3 and 4",
-    written_from="the notification templates in its sources; task logs, API rows and client output as known, no captured logs",
+    written_from="the notification templates of its sources; all else as known, without captured logs",
     operations=("backup", "copy", "restore", "verify", "prune", "inventory"),
     basis="provisioned for virtual machines' disks; logical, hard links once, for archives",
     sizes=(
