@@ -40,8 +40,8 @@ NEW_JOBS = (
     ("hold", "hold them in the inbox"),
     ("refuse", "refuse them (kept in the inbox)"),
 )
-#: Seconds between two looks for arrivals, each for so many looks: 90 s, then 5 min, then 20 min; then no more.
-LOOKS = ((2, 45), (5, 60), (20, 60))
+#: Seconds between two looks for arrivals, each for so many looks: half an hour in all; then no more.
+LOOKS = ((2, 45), (5, 60), (20, 70))
 MOST_LOOKS = sum(times for _, times in LOOKS)
 #: So long a page shows all that came since the server was registered; later what comes while it is open.
 FRESH = timedelta(hours=12)
@@ -109,7 +109,8 @@ def _show_ways(
     if address is None:
         address = next(reversed(addresses_of(tenant, server)), None)
     filling = filling_of(server, secret=secret, address=address)
-    keys = ApiKey.objects.of(tenant).filter(server_id=server.pk, revoked_at__isnull=True).order_by("-pk")
+    keys = ApiKey.objects.of(tenant).filter(server_id=server.pk, revoked_at__isnull=True)
+    working = keys.exclude(expires_at__lte=request.now).order_by("-pk")
     context = {
         "server": server,
         "name": name,
@@ -121,7 +122,7 @@ def _show_ways(
         "wants_address": needs_address(product.GUIDE),
         "listens": settings.BACKLEDGER.smtp_port != 0,
         "folder": _folder(request, server),
-        "key": keys.first(),
+        "key": working.first(),
         "step": 3,
         **_live(request, server, name, since=_since(request, server), looks=0),
     }
