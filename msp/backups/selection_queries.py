@@ -59,6 +59,11 @@ class SizeRow:
         return max(0, self.reported_bytes - self.each_bytes)
 
     @property
+    def gap_size(self) -> int | None:
+        """The difference without its direction."""
+        return None if self.gap_bytes is None else abs(self.gap_bytes)
+
+    @property
     def gap_percent(self) -> float | None:
         """Of the measured size; None where there is nothing to divide by."""
         gap, measured = self.gap_bytes, self.measured_bytes
@@ -126,7 +131,7 @@ def as_details(told: Any) -> dict[str, Any]:
 
 def find_selection(reach: Reach, uid: uuid.UUID) -> Selection | None:
     rows = within(Selection.objects.of(reach.tenant_id).filter(uid=uid), reach, client="client")
-    found: Selection | None = rows.first()
+    found: Selection | None = rows.select_related("client").first()
     return found
 
 

@@ -240,13 +240,14 @@ ON CONFLICT ON CONSTRAINT selectionmeasurement_once DO NOTHING
 RETURNING selection_id
 """
 
-# State rows are locked in id order, as everywhere.
+# A batch may hold state rows already, so none is waited for: one that another worker holds is being evaluated, and is
+# looked at again within a day in any case.
 DUE = """
 UPDATE backups_jobstate state SET check_after = least(state.check_after, %(now)s)
 WHERE state.tenant_id = %(tenant)s AND state.check_after IS NOT NULL AND state.job_id IN (
     SELECT locked.job_id FROM backups_jobstate locked JOIN backups_backupjob job ON job.id = locked.job_id
     WHERE job.tenant_id = %(tenant)s AND job.selection_id = ANY(%(selections)s)
-    ORDER BY locked.job_id FOR UPDATE OF locked)
+    ORDER BY locked.job_id FOR UPDATE OF locked SKIP LOCKED)
 """
 
 

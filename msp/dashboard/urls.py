@@ -6,7 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
 from msp.dashboard import money_urls, settings_urls
-from msp.dashboard.views import clients, entry, inbox, incidents, jobs, overview, runs, search, tickets
+from msp.dashboard.views import clients, entry, inbox, incidents, jobs, overview, runs, search, selections, tickets
 
 urlpatterns: list[URLPattern] = [
     path("login/", entry.Login.as_view(), name="login"),
@@ -18,6 +18,9 @@ urlpatterns: list[URLPattern] = [
     path("clients/", clients.list_all, name="clients"),
     path("clients/<uuid:uid>/", clients.show_client, name="client"),
     path("jobs/<uuid:uid>/", jobs.show_job, name="job"),
+    path("selections/<uuid:uid>/", selections.show_selection, name="selection"),
+    path("selections/<uuid:uid>/measure/", selections.measure_selection, name="selection-measure"),
+    path("selections/<uuid:uid>/define/", selections.define_selection, name="selection-define"),
     path("runs/<str:month>/<uuid:uid>/", runs.show_run, name="run"),
     path("runs/<str:month>/<uuid:uid>/log.txt", runs.download_log, name="run-log"),
     path("incidents/", incidents.list_all, name="incidents"),

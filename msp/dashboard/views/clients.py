@@ -12,6 +12,7 @@ from django.shortcuts import render
 
 from alerts.queries import IncidentFilter, explain_clocks, list_incidents, missed_days, settings_of_scopes
 from msp.backups.queries import days_of_jobs, jobs_of_client, measuring_jobs, size_trend, totals_by_client
+from msp.backups.selection_queries import sizes_of_selections
 from msp.dashboard.paging import asked_page
 from msp.dashboard.queries import DAYS, inbox_of_client, mark_days, read_fleet
 from msp.dashboard.scope import StaffRequest, found, staff_page
@@ -77,6 +78,7 @@ def show_client(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         "trend": trend,
         "incidents": list_incidents(reach, IncidentFilter(client_id=client.id), now=request.now, limit=50),
         "inbox": inbox_of_client(reach, client.id),
+        "sizes": sizes_of_selections(reach, {job.selection_id for job in jobs}),
         "snoozes": SNOOZES,
     }
     return render(request, "client.html", context)

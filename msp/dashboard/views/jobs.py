@@ -20,6 +20,7 @@ from alerts.queries import (
 )
 from msp.backups.models import OUTCOMES
 from msp.backups.queries import days_of_jobs, find_job, runs_of_job, size_trend
+from msp.backups.selection_queries import sizes_of_selections
 from msp.dashboard.queries import DAYS, mark_days
 from msp.dashboard.scope import StaffRequest, found, staff_page
 from msp.dashboard.until import SNOOZES
@@ -57,6 +58,7 @@ def show_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
             outcome=outcome if outcome in OUTCOMES else "",
             limit=RUNS_PAGE,
         ),
+        "sizes": sizes_of_selections(reach, [job.selection_id]),
         "snoozes": SNOOZES,
     }
     return render(request, "job.html", context)
