@@ -139,7 +139,7 @@ def settings_changed(tenant: Tenant, *, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH locked AS MATERIALIZED (SELECT state.job_id FROM backups_jobstate state JOIN backups_backupjob job "
-            "ON job.id = state.job_id WHERE state.tenant_id = %(tenant)s AND job.state = 'active' "
+            "ON job.id = state.job_id WHERE state.tenant_id = %(tenant)s AND job.state IN ('active', 'proposed') "
             "ORDER BY state.job_id FOR NO KEY UPDATE OF state) UPDATE backups_jobstate state "
             "SET check_after = %(now)s FROM locked WHERE state.job_id = locked.job_id",
             {"tenant": tenant.pk, "now": now},

@@ -130,8 +130,8 @@ JOB_FACTS = """
 SELECT job.id, job.selection_id, selection.client_id, client.reseller_id, job.server_id, job.registered_at,
        tenant.name, client.name, server.name, selection.name, job.name, tenant.timezone,
        coalesce(nullif(job.timezone, ''), nullif(client.timezone, ''), tenant.timezone), job.schedule,
-       job.state = 'active' AND selection.state = 'active' AND server.state = 'active' AND tenant.state = 'active'
-           AND client.state <> ALL(%(quiet)s),
+       job.state IN ('active', 'proposed') AND selection.state = 'active' AND server.state = 'active'
+           AND tenant.state = 'active' AND client.state <> ALL(%(quiet)s),
        NOT client.tickets_enabled, policy.recovery_point_hours,
        state.last_outcome, state.last_run_at, state.last_good_at, state.last_success_at, state.last_failure_at,
        state.first_failure_at, state.last_data_at, state.protected_bytes, state.transferred_bytes,

@@ -86,7 +86,7 @@ SELECT (SELECT max(received_at) FROM ingest_receipt WHERE tenant_id = %(tenant)s
             JOIN estate_client client ON client.id = selection.client_id
             JOIN estate_backupserver server ON server.id = job.server_id
             LEFT JOIN backups_jobstate state ON state.job_id = job.id
-            WHERE job.tenant_id = %(tenant)s AND job.state = 'active' AND selection.state = 'active'
+            WHERE job.tenant_id = %(tenant)s AND job.state IN ('active', 'proposed') AND selection.state = 'active'
               AND server.state = 'active' AND client.state IN ('trial', 'active') AND state.check_after IS NULL)
 """
 

@@ -18,6 +18,9 @@ from msp.dashboard.scope import Refused, Scope
 from msp.estate.models import Client
 from msp.estate.spans import Actor
 from msp.ingest import inbox
+from msp.ingest.assigning_many import Accepted, accept_suggestions, assign_each_to_new_job
+from msp.ingest.models import InboxItem
+from msp.ingest.suggesting import Suggestion, suggest
 
 Answer = TypeVar("Answer")
 
@@ -30,9 +33,32 @@ def is_assignable(item: InboxRow) -> bool:
     return item.state == "open" and item.reason not in inbox.NOT_ASSIGNABLE
 
 
-def assign_to_job(scope: Scope, item: InboxRow, job: BackupJob, *, now: datetime) -> None:
-    """Runs of the item's (server, source job, item) belong to this job from now on; the log is read again."""
-    _say(lambda: inbox.assign_items(scope.tenant, [item.id], job_id=job.pk, actor=_actor(scope, now)))
+def assign_to_job(
+    scope: Scope, items: Sequence[InboxRow], job: BackupJob, *, now: datetime, moved: bool = False
+) -> None:
+    """Runs of the items' (server, source job, item) belong to this job from now on; their logs are read again."""
+    ids = [item.id for item in items]
+    _say(lambda: inbox.assign_items(scope.tenant, ids, job_id=job.pk, moved=moved, actor=_actor(scope, now)))
+
+
+def assign_each(scope: Scope, items: Sequence[InboxRow], client: Client, *, now: datetime) -> int:
+    """Each name among the items becomes a new job of this client; answers how many."""
+    ids, actor = [item.id for item in items], _actor(scope, now)
+    return _say(lambda: assign_each_to_new_job(scope.tenant, ids, client_id=client.pk, actor=actor))
+
+
+def accept_sure(scope: Scope, items: Sequence[InboxRow], *, now: datetime) -> Accepted:
+    """Those whose one suggestion of high confidence says whose they are."""
+    ids, actor = [item.id for item in items], _actor(scope, now)
+    return _say(lambda: accept_suggestions(scope.tenant, ids, actor=actor))
+
+
+def suggestions_for(scope: Scope, items: Sequence[InboxRow]) -> dict[int, tuple[Suggestion, ...]]:
+    """By item id; a fixed number of queries."""
+    ids = [item.id for item in items if is_assignable(item)]
+    if not ids:
+        return {}
+    return suggest(scope.tenant.pk, InboxItem.objects.of(scope.tenant).filter(pk__in=ids))
 
 
 def assign_to_new_job(scope: Scope, item: InboxRow, client: Client, *, name: str, now: datetime) -> BackupJob:

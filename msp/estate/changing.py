@@ -18,7 +18,7 @@ from msp.tenants.keys import IssuedKey, issue_key
 from msp.tenants.models import Tenant
 
 CLIENT_TERMS = ("name", "timezone", "quota_bytes", "tickets_enabled", "notes")
-SERVER_VALUES = ("name", "timezone", "state", "new_jobs", "client")
+SERVER_VALUES = ("name", "timezone", "state", "new_jobs", "client", "group")
 
 
 @dataclass(frozen=True)

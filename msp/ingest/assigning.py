@@ -195,7 +195,7 @@ def told_by(one: Wanted) -> dict[str, Any]:
         "account": one.log.account,
         "sender": sender,
         "subject": subject,
-        "roots": kept_roots(one.log.roots)[:20],
+        "roots": kept_roots(one.log.roots),
         "operation": one.log.operation,
         "product": one.log.product,
         "protected_bytes": one.log.protected_bytes,

@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from msp.backups.changing import move_job_server
 from msp.backups.models import BackupJob, JobSelectionSpan, JobState
 from msp.estate.models import BackupServer, Client, Selection, SelectionClientSpan
 from msp.estate.spans import Actor
+from msp.ingest.making import kept_roots
 from msp.ingest.models import Assignment, InboxItem, Receipt
 from msp.ingest.replaying import requeue
 from msp.tenants import audit
@@ -45,10 +47,10 @@ class CannotSettle(Exception):
         self.reason = reason
 
 
-def assign_items(tenant: Tenant, item_ids: Collection[int], *, job_id: int, actor: Actor) -> int:
+def assign_items(tenant: Tenant, item_ids: Collection[int], *, job_id: int, actor: Actor, moved: bool = False) -> int:
     """Runs like these belong to this job from now on; answers how many receipts are read again.
 
-    Raises NotFound, CannotSettle.
+    ``moved``: the job moved to their server; its runs and clocks stay. Raises NotFound, CannotSettle.
     """
     with transaction.atomic():
         items = find_open(tenant, item_ids)
@@ -56,6 +58,8 @@ def assign_items(tenant: Tenant, item_ids: Collection[int], *, job_id: int, acto
         job = BackupJob.objects.of(tenant).filter(pk=job_id).first()
         if job is None:
             raise NotFound("There is no such backup job.")
+        if moved:
+            move_job_server(tenant, job.pk, server=only_server(items), actor=actor)
         return remember(tenant, items, job, actor=actor)
 
 
@@ -69,7 +73,7 @@ def assign_to_new_job(
         client = Client.objects.of(tenant).filter(pk=client_id).first()
         if client is None:
             raise NotFound("There is no such client.")
-        job = make_job(tenant, only_server(items), client, name=name.strip(), actor=actor)
+        job = make_job(tenant, only_server(items), client, name=name.strip(), like=items[0], actor=actor)
         remember(tenant, items, job, actor=actor)
     return job
 
@@ -134,7 +138,7 @@ def remember(tenant: Tenant, items: Sequence[InboxItem], job: BackupJob, *, acto
         rows,
         update_conflicts=True,
         unique_fields=["tenant", "server", "source_job", "item"],
-        update_fields=["job", "origin"],
+        update_fields=["job", "origin", "rule"],
     )
     alike = find_alike(tenant, keys)
     refuse_settled(items, still_open=alike)
@@ -212,30 +216,43 @@ def only_server(items: Sequence[InboxItem]) -> BackupServer:
     return server
 
 
-def make_job(tenant: Tenant, server: BackupServer, client: Client, *, name: str, actor: Actor) -> BackupJob:
-    """A job with a selection of its own, which has been the client's since it became one (late logs are its, too)."""
+def make_job(
+    tenant: Tenant, server: BackupServer, client: Client, *, name: str, like: InboxItem, actor: Actor
+) -> BackupJob:
+    """A job with a selection of its own, which has been the client's since it became one (late logs are its, too).
+
+    ``like`` tells the host and roots of what it protects.
+    """
     if not name:
         raise CannotSettle("Give the new job a name.")
     label = f"{server.name}: {name}"
     if len(label) > 200:
         raise CannotSettle("The name of the new job is too long.")
     since = first_day(tenant, client, actor=actor)
-    selection = make_selection(tenant, client, label=label, actor=actor)
+    selection = make_selection(tenant, client, label=label, like=like, actor=actor)
     SelectionClientSpan.objects.of(tenant).create(selection=selection, client=client, since=since)
     job: BackupJob = BackupJob.objects.of(tenant).create(
-        server=server, selection=selection, name=name, registered_at=actor.now
+        server=server,
+        selection=selection,
+        name=name,
+        product=str(like.told.get("product", ""))[:60],
+        registered_at=actor.now,
     )
     JobSelectionSpan.objects.of(tenant).create(job=job, selection=selection, since=since)
     JobState.objects.of(tenant).create(job=job, check_after=actor.now)
     return job
 
 
-def make_selection(tenant: Tenant, client: Client, *, label: str, actor: Actor) -> Selection:
+def make_selection(tenant: Tenant, client: Client, *, label: str, like: InboxItem, actor: Actor) -> Selection:
     """Raises CannotSettle when there is one of this name, even one that was made at this moment."""
     try:
         with transaction.atomic():
             selection: Selection = Selection.objects.of(tenant).create(
-                client=client, name=label, registered_at=actor.now
+                client=client,
+                name=label,
+                host=like.host.lower(),
+                roots=kept_roots(like.told.get("roots", ())),
+                registered_at=actor.now,
             )
     except IntegrityError as error:
         raise CannotSettle(

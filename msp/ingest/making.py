@@ -141,7 +141,9 @@ def make_jobs(tenant_id: int, wishes: Sequence[Wish], known: Known, *, now: date
     if first:
         zone = ZoneInfo(Tenant.objects.get(pk=tenant_id).timezone)
         since = first_days(tenant_id, {wish.client_id for wish in first.values()}, zone=zone)
-        rows = [new_job(wish, servers[wish.server_id], since=since[wish.client_id]) for wish in first.values()]
+        rows = [
+            new_job(wish, servers[wish.server_id], since=since[wish.client_id]) for wish in reversed(first.values())
+        ]
         rows = propose_second_ways(tenant_id, tell_apart(rows, taken=load_taken(tenant_id, rows)))
         with connection.cursor() as cursor:
             cursor.execute(MAKE, {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "now": now})

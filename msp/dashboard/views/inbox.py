@@ -34,8 +34,11 @@ def list_all(request: StaffRequest) -> HttpResponse:
     reason = reason if reason in INBOX_REASONS else ""
     text = request.GET.get("text", "").strip()[:100]
     items = list_inbox(request.scope.reach, state=state, reason=reason, text=text, limit=page.size, offset=page.offset)
+    suggested = settling.suggestions_for(request.scope, items.rows) if state == "open" else {}
     context = {
         "items": items,
+        "shown": [(row, next(iter(suggested.get(row.id, ())), None)) for row in items.rows],
+        "clients": list_clients(request.scope.reach) if state == "open" else (),
         "page": replace(page, total=items.total),
         "state": state,
         "states": STATES,
@@ -55,6 +58,7 @@ def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     context = {
         "item": item,
         "assignable": settling.is_assignable(item),
+        "suggestions": settling.suggestions_for(request.scope, [item]).get(item.id, ()),
         "log": None if lines is None else show_around(lines, item.line),
         "job_text": text,
         "jobs": search_jobs(request.scope.reach, text, limit=20),
@@ -69,7 +73,8 @@ def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     item, scope = _find(request, uid), request.scope
     if request.POST.get("job"):
         job = found(jobs_within(scope.reach).filter(uid=_uid(request.POST["job"], "job")).first(), "job")
-        settling.assign_to_job(scope, item, job, now=request.now)
+        moved = request.POST.get("moved") == "yes"
+        settling.assign_to_job(scope, [item], job, moved=moved, now=request.now)
         messages.success(request, f"Assigned to {job.name}, now and for the next time; the log is read again.")
         return redirect("inbox")
     wanted = _uid(request.POST.get("client", ""), "client")
@@ -81,17 +86,41 @@ def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 
 @staff_action
 def settle(request: StaffRequest) -> HttpResponse:
-    """Dismiss or replay one item or all ticked ones."""
+    """Dismiss, replay or assign one item or all ticked ones."""
     items = [item for item in (find_inbox_item(request.scope.reach, uid) for uid in ticked(request)) if item]
     if not items:
         raise Refused("Select at least one open item.")
-    if request.POST.get("do") == "replay":
+    if request.POST.get("do") in _ASSIGNING:
+        messages.success(request, _ASSIGNING[request.POST["do"]](request, items))
+    elif request.POST.get("do") == "replay":
         settling.read_again(request.scope, items, now=request.now)
         messages.success(request, f"{count_words(len(items), 'log')} will be read again now.")
     else:
         settling.dismiss(request.scope, items, reason=request.POST.get("note", ""), now=request.now)
         messages.success(request, f"{count_words(len(items), 'item')} dismissed.")
     return redirect(safe_back(request, "inbox"))
+
+
+def _accept(request: StaffRequest, items: list[InboxRow]) -> str:
+    done = settling.accept_sure(request.scope, items, now=request.now)
+    left = f" {count_words(done.left, 'item')} had none of high confidence." if done.left else ""
+    return f"{count_words(done.assigned, 'item')} assigned as suggested.{left}"
+
+
+def _assign_each(request: StaffRequest, items: list[InboxRow]) -> str:
+    wanted = _uid(request.POST.get("client", ""), "client")
+    client = found(clients_within(request.scope.reach).filter(uid=wanted).first(), "client")
+    number = settling.assign_each(request.scope, items, client, now=request.now)
+    return f"{count_words(number, 'job')} made for {client.name}; the logs are read again."
+
+
+def _assign_all(request: StaffRequest, items: list[InboxRow]) -> str:
+    job = found(jobs_within(request.scope.reach).filter(uid=_uid(request.POST.get("job", ""), "job")).first(), "job")
+    settling.assign_to_job(request.scope, items, job, now=request.now)
+    return f"{count_words(len(items), 'item')} assigned to {job.name}; the logs are read again."
+
+
+_ASSIGNING = {"accept": _accept, "new_jobs": _assign_each, "job": _assign_all}
 
 
 def _find(request: StaffRequest, uid: uuid.UUID) -> InboxRow:

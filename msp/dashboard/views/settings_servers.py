@@ -66,6 +66,7 @@ def edit_server(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     def apply(values: dict[str, Any]) -> str:
         values["client"] = _client(request, values["client"])
         values["timezone"] = values["timezone"] or request.scope.tenant.timezone
+        values["group"] = values["group"] or ""
         change_server(request.scope.tenant, row.pk, values, actor=actor_of(request))
         settings_changed(request.scope.tenant, now=request.now)
         return reverse("servers")
@@ -134,6 +135,8 @@ def _fields(request: StaffRequest, row: BackupServer) -> tuple[Field, ...]:
               help="Of times in its logs that name none, such as Europe/Berlin."),
         Field("client", "Client", kind="choice", choices=choices,
               value=str(row.client.uid) if row.client else ""),
+        Field("group", "Group", value=row.group, maximum=80,
+              help="Servers of one group share accounts: a job known on one of them has moved when another tells of it."),
         Field("new_jobs", "Jobs nobody knows yet", kind="choice", choices=NEW_JOBS, value=row.new_jobs,
               required=True),
     )  # fmt: skip
