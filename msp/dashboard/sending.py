@@ -13,6 +13,7 @@ from django.conf import settings
 
 from integrations.logs import FORMATS, Format
 from integrations.logs.guide import ADDRESS, Channel, Guide, Way, filled
+from integrations.pulling import CONNECTORS
 from msp.channels.addressing import written
 from msp.channels.models import MailAddress
 from msp.estate.models import BackupServer
@@ -99,13 +100,17 @@ class System:
 
 @dataclass(frozen=True)
 class Tab:
-    """All ways of one channel. ``systems`` is for the wrapper; the others have ``steps`` alone."""
+    """All ways of one channel. ``systems`` is for the wrapper; the others have ``steps`` alone.
+
+    ``connector`` is the kind of pull source that asks the product itself: a form instead of a snippet.
+    """
 
     channel: Channel
     id: str
     title: str
     steps: tuple[Step, ...]
     systems: tuple[System, ...] = ()
+    connector: str = ""
 
 
 def list_products() -> tuple[Product, ...]:
@@ -118,9 +123,21 @@ def list_products() -> tuple[Product, ...]:
 
 def _product(name: str, module: Format) -> Product:
     guide = module.GUIDE
-    channels = tuple(dict.fromkeys(CHANNELS[way.channel] for way in guide.ways))
+    channels = tuple(CHANNELS[channel] for channel in channels_of(name))
     words = " ".join((name, module.LABEL, guide.releases, *channels, *guide.operations))
     return Product(name, module.LABEL, guide.releases, channels, words.casefold())
+
+
+def channels_of(name: str) -> tuple[Channel, ...]:
+    """Those of the format's guide, in its order; then pull, if there is a connector for the product."""
+    guided = dict.fromkeys(way.channel for way in FORMATS[name].GUIDE.ways)
+    pulled: dict[Channel, None] = {"pull": None} if connector_of(name) else {}
+    return tuple(guided | pulled)
+
+
+def connector_of(name: str) -> str:
+    """The kind of pull source that brings logs of this format; "" for none."""
+    return next((kind for kind, connector in CONNECTORS.items() if name in connector.FORMATS), "")
 
 
 def needs_address(guide: Guide) -> bool:
@@ -137,20 +154,21 @@ def filling_of(server: BackupServer, *, secret: str = "", address: MailAddress |
 def ways_of(name: str, filling: Filling) -> tuple[Tab, ...]:
     """A tab for each channel of the format, in the order of its guide."""
     ways = FORMATS[name].GUIDE.ways
-    channels = dict.fromkeys(way.channel for way in ways)
     return tuple(
-        _tab(channel, f"{name}-{channel}", tuple(way for way in ways if way.channel == channel), filling)
-        for channel in channels
+        _tab(name, channel, tuple(way for way in ways if way.channel == channel), filling)
+        for channel in channels_of(name)
     )
 
 
-def _tab(channel: Channel, id: str, ways: tuple[Way, ...], filling: Filling) -> Tab:
+def _tab(name: str, channel: Channel, ways: tuple[Way, ...], filling: Filling) -> Tab:
+    id = f"{name}-{channel}"
     steps = tuple(
         Step(f"{id}-{nth}", way.title, _fill(way.snippet, filling), _fill(way.note, filling), way.language)
         for nth, way in enumerate(ways, 1)
     )
     systems = tuple(_systems(id, steps, filling)) if channel == "wrapper" else ()
-    return Tab(channel, id, CHANNELS[channel], steps, systems)
+    connector = connector_of(name) if channel == "pull" else ""
+    return Tab(channel, id, CHANNELS[channel], steps, systems, connector)
 
 
 def _systems(id: str, steps: tuple[Step, ...], filling: Filling) -> Iterator[System]:

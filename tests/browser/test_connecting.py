@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +59,7 @@ def page(world: World, product: RunningProduct, chromium: Browser) -> Iterator[P
 
 def copied(page: Page, name: str) -> str:
     """What the copy button of that name put into the clipboard."""
+    expect(page.locator(".btn.copied")).to_have_count(0)
     page.get_by_role("button", name=name).click()
     expect(page.locator(".btn.copied")).to_have_count(1)
     return str(page.evaluate("navigator.clipboard.readText()"))
@@ -71,8 +74,7 @@ def run_snippet(snippet: str, log: bytes) -> requests.Response:
 def pick_and_name(page: Page, product: str, *, client: str, name: str) -> None:
     page.get_by_role("link", name="Connect a server").first.click()
     page.get_by_label("Find a product").press_sequentially(product)
-    expect(page.locator("#products li:visible")).to_have_count(1)
-    page.keyboard.press("Enter")
+    page.locator(f'#products a[href^="/settings/servers/connect/{product}/"]').click()
     page.get_by_label("Name of the server").fill(name)
     page.get_by_label("Client", exact=True).select_option(label=client)
     page.get_by_role("button", name="Register and show how to send").click()
@@ -80,7 +82,7 @@ def pick_and_name(page: Page, product: str, *, client: str, name: str) -> None:
 
 def test_pick_copy_and_see_the_first_log_arrive(world: World, page: Page) -> None:
     began = time.monotonic()
-    pick_and_name(page, "restic 0.9", client="Acme Dental", name="files02")
+    pick_and_name(page, "restic", client="Acme Dental", name="files02")
     expect(page.get_by_text("Waiting for the first log")).to_be_visible()
     page.get_by_role("tab", name="HTTP").click()
     marked = page.evaluate("document.body.dataset.stays = 'here'")
@@ -97,8 +99,26 @@ def test_pick_copy_and_see_the_first_log_arrive(world: World, page: Page) -> Non
     expect(page).to_have_url(re.compile(r"/runs/\d{4}-\d{2}/"))
 
 
+def test_the_wrapper_installs_as_printed_and_its_first_log_arrives(world: World, page: Page, tmp_path: Path) -> None:
+    pick_and_name(page, "restic", client="Acme Dental", name="files03")
+    install, command = copied(page, "Copy: Install the wrapper"), copied(page, "Copy: With the wrapper")
+    wrapper, settings_file = tmp_path / "backledger-run", tmp_path / "backledger.conf"
+    places = {"/usr/local/bin/backledger-run": str(wrapper), "/etc/backledger.conf": str(settings_file)}
+    script = f"{install}\n{command}".replace("restic backup --json /srv/data", f"cat {RESTIC}")
+    for printed, here in places.items():
+        script = script.replace(printed, here)
+    script = re.sub(r"^backledger-run", f"{wrapper} --config {settings_file}", script, flags=re.M)
+    environment = {**os.environ, "BACKLEDGER_SPOOL": str(tmp_path / "spool"), "BACKLEDGER_WAIT_SECONDS": "10"}
+    environment = {name: value for name, value in environment.items() if "proxy" not in name.lower()}
+    subprocess.run(["sh", "-ec", script], env=environment, check=True, timeout=60)
+    arrival = page.locator(".arrival")
+    expect(arrival).to_contain_text("Arrived and read", timeout=20_000)
+    expect(arrival).to_contain_text("job made")
+    assert BackupJob.objects.of(world.tenant).get(server__name="files03").name == "files"
+
+
 def test_a_log_that_nobody_can_place_leads_to_the_inbox_and_a_reload_tells_no_key(world: World, page: Page) -> None:
-    pick_and_name(page, "restic 0.9", client="several, or a new one", name="shared01")
+    pick_and_name(page, "restic", client="several, or a new one", name="shared01")
     key = copied(page, "Copy the key")
     page.reload()
     expect(page.get_by_text("was shown once")).to_be_visible()
@@ -123,6 +143,7 @@ def test_a_log_that_nobody_can_place_leads_to_the_inbox_and_a_reload_tells_no_ke
 def test_pages_fit_a_phone_and_work_by_keyboard(world: World, page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     pick_and_name(page, "veeam", client="Acme Dental", name="veeam01")
+    expect(page.get_by_text("Waiting for the first log")).to_be_visible()
     wide = "document.documentElement.scrollWidth <= innerWidth"
     assert page.evaluate(wide)
     page.get_by_role("tab", name="Mail").focus()
@@ -132,6 +153,15 @@ def test_pages_fit_a_phone_and_work_by_keyboard(world: World, page: Page) -> Non
     assert page.evaluate(wide)
     page.goto("/settings/servers/connect/")
     assert page.evaluate(wide)
-    page.get_by_label("Find a product").press("ArrowDown")
+    field = page.get_by_label("Find a product")
+    expect(field).to_be_focused()
+    field.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#products li:nth-child(2) a")).to_be_focused()
+    field.fill("no such product")
+    expect(page.get_by_text("No product is called that")).to_be_visible()
+    field.fill("duplicati webhook")
+    expect(page.locator("#products li:visible")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/connect/duplicati/$"))
+    expect(page.get_by_label("Name of the server")).to_be_focused()

@@ -136,7 +136,7 @@ def _fields(request: StaffRequest, row: BackupServer) -> tuple[Field, ...]:
         Field("client", "Client", kind="choice", choices=choices,
               value=str(row.client.uid) if row.client else ""),
         Field("group", "Group", value=row.group, maximum=80,
-              help="Servers of one group share accounts: a job known on one of them has moved when another tells of it."),
+              help="Servers of one group share accounts: a job known on one has moved when another tells of it."),
         Field("new_jobs", "Jobs nobody knows yet", kind="choice", choices=NEW_JOBS, value=row.new_jobs,
               required=True),
     )  # fmt: skip
