@@ -38,7 +38,7 @@ RUNNING = frozenset({"Running", "Starting", "Stopping", "WaitingTape", "WaitingR
 
 @dataclass(frozen=True)
 class Config:
-    """An API key, or a user's name and password."""
+    """An API key, or a user's name and password: with a name the key is not used."""
 
     url: str = setting("Address of the console", help="Such as https://vspc.example.com:1280")
     api_key: str = setting("API key", default="", secret=True, help="Best: of a user that may only read.")
@@ -49,10 +49,10 @@ class Config:
     def __post_init__(self) -> None:
         check_url(self.url)
         check_fingerprint(self.fingerprint)
-        if not self.api_key and not self.password:
+        if self.username and not self.password:
+            raise BadConfig("password", "The password of this user is required.")
+        if not self.username and not self.api_key:
             raise BadConfig("api_key", "Give an API key, or a user and a password.")
-        if not self.api_key and not self.username:
-            raise BadConfig("username", "The user of this password is required.")
         if not self.api_key.isascii() or any(letter <= " " for letter in self.api_key):
             raise BadConfig("api_key", "The API key contains a letter that cannot be sent.")
 
@@ -62,7 +62,7 @@ class Console:
 
     def __init__(self, config: Config, session: Session) -> None:
         self._config, self._session = config, session
-        self._token = config.api_key or self._log_in()
+        self._token = self._log_in() if config.username else config.api_key
 
     def rows(self, path: str) -> Iterator[dict[str, Any]]:
         """All rows of a collection, page by page; a row may come twice."""
@@ -83,7 +83,7 @@ class Console:
         try:
             return self._session.ask("GET", url, headers={"Authorization": f"Bearer {self._token}"})
         except LoginRefused:
-            if self._config.api_key:
+            if not self._config.username:
                 raise
         self._token = self._log_in()
         return self._session.ask("GET", url, headers={"Authorization": f"Bearer {self._token}"})

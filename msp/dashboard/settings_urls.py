@@ -13,6 +13,7 @@ from msp.dashboard.views import settings_jobs as jobs
 from msp.dashboard.views import settings_keys as keys
 from msp.dashboard.views import settings_mail as mail
 from msp.dashboard.views import settings_people as people
+from msp.dashboard.views import settings_pulling as pulling
 from msp.dashboard.views import settings_resellers as resellers
 from msp.dashboard.views import settings_routes as routes
 from msp.dashboard.views import settings_rules as rules
@@ -54,6 +55,11 @@ urlpatterns: list[URLPattern] = [
     path("settings/mailboxes/<uuid:uid>/", mail.edit_mailbox, name="mailbox"),
     path("settings/mailboxes/<uuid:uid>/check/", mail.check, name="mailbox-check"),
     path("settings/mailboxes/<uuid:uid>/pause/", mail.pause, name="mailbox-pause"),
+    path("settings/pulling/", pulling.list_sources, name="pull-sources"),
+    path("settings/pulling/new/<slug:kind>/", pulling.new_source, name="pull-source-new"),
+    path("settings/pulling/<uuid:uid>/", pulling.edit_source, name="pull-source"),
+    path("settings/pulling/<uuid:uid>/check/", pulling.check, name="pull-source-check"),
+    path("settings/pulling/<uuid:uid>/change/", pulling.change, name="pull-source-change"),
     path("settings/clients/new/", clients.new_client, name="client-new"),
     path("settings/clients/<uuid:uid>/", clients.edit_client, name="client-edit"),
     path("settings/clients/<uuid:uid>/state/", clients.change_state, name="client-state"),

@@ -16,7 +16,7 @@ from django.core.management import call_command
 
 from msp.api.problems import Problem
 from msp.channels.addressing import make_address
-from msp.channels.models import Mailbox
+from msp.channels.models import Mailbox, PullSource
 from msp.estate.spans import Actor
 from tests.api.conftest import Caller
 from tests.api.things import Things
@@ -53,6 +53,10 @@ def values(things: Things, world: World) -> dict[str, str]:
     named["MAILBOX"] = Mailbox.objects.of(world.tenant).create(
         host="127.0.0.1", port=1, security="none", username="u", secrets={"password": "p"},
         check_after=START, created_at=START,
+    )  # fmt: skip
+    named["SOURCE"] = PullSource.objects.of(world.tenant).create(
+        server=world.server, name="s", kind="comet", config={"url": "http://127.0.0.1:1", "username": "u"},
+        secrets={"password": "p"}, check_after=START, created_at=START,
     )  # fmt: skip
     return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
 
