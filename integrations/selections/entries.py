@@ -62,7 +62,8 @@ class Inventory:
 def inode(about: bytes, *, line: int) -> tuple[str, int]:
     """("device:inode", names) from ``device:inode:links``."""
     key, colon, names = about.rpartition(b":")
-    if not colon or len(about) > 80 or not key.replace(b":", b"", 1).isdigit():
+    device, between, number = key.partition(b":")
+    if not (colon and between and device.isdigit() and number.isdigit()) or len(about) > 80:
         raise BadInventory(line, "device:inode:links must be three whole numbers.")
     return key.decode("ascii"), whole(names, line)
 

@@ -19,6 +19,8 @@ from integrations.selections.refusals import BadInventory
 from integrations.selections.streams import lines_of, opened
 
 MAX_ROOTS = 1000
+#: So much of a listing is looked at to find its form: more than a name with line ends in it.
+FORM_BYTES = 8192
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.)|$)", re.S)
 _SHORT = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
 
@@ -29,7 +31,7 @@ def read_inventory(chunks: Iterable[bytes]) -> Inventory:
     start = b""
     for piece in pieces:
         start += piece
-        if b"\n" in start or b"\0" in start or len(start) > 8192:
+        if len(start) > FORM_BYTES:
             break
     if start.startswith(b'{"backledger_inventory"'):
         return _read_own(_chained(start, pieces))

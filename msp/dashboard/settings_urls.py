@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from msp.dashboard.views import connecting
+from msp.dashboard.views import settings_assignment as assignment
 from msp.dashboard.views import settings_audit as audit
 from msp.dashboard.views import settings_clients as clients
 from msp.dashboard.views import settings_destinations as destinations
@@ -32,6 +33,16 @@ urlpatterns: list[URLPattern] = [
     path("settings/routes/<uuid:uid>/", routes.edit_route, name="route"),
     path("settings/routes/<uuid:uid>/move/", routes.move_route, name="route-move"),
     path("settings/routes/<uuid:uid>/delete/", routes.delete_route, name="route-delete"),
+    path("settings/assignment/", assignment.list_rules, name="assignment-rules"),
+    path("settings/assignment/new/", assignment.edit_rule, name="assignment-rule-new"),
+    path("settings/assignment/new/preview/", assignment.preview, name="assignment-preview-new"),
+    path("settings/assignment/proposed/", assignment.show_proposed, name="proposed-jobs"),
+    path("settings/assignment/proposed/<uuid:uid>/", assignment.decide_proposed, name="proposed-decide"),
+    path("settings/assignment/<uuid:uid>/", assignment.edit_rule, name="assignment-rule"),
+    path("settings/assignment/<uuid:uid>/preview/", assignment.preview, name="assignment-preview"),
+    path("settings/assignment/<uuid:uid>/read/", assignment.read_again, name="assignment-read"),
+    path("settings/assignment/<uuid:uid>/move/", assignment.move, name="assignment-move"),
+    path("settings/assignment/<uuid:uid>/delete/", assignment.delete, name="assignment-delete"),
     path("settings/destinations/", destinations.list_destinations, name="destinations"),
     path("settings/destinations/new/<slug:gateway>/", destinations.new_destination, name="destination-new"),
     path("settings/destinations/<uuid:uid>/", destinations.edit_destination, name="destination"),

@@ -24,6 +24,7 @@ class Sizes:
     batch_logs: int
     due: int
     seconds: float
+    paths: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,14 +55,16 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
     parser.add_argument("--batch-logs", type=int, default=40_000, help="logs posted in batches of 500")
     parser.add_argument("--due", type=int, default=20_000, help="overdue jobs for the sweep")
     parser.add_argument("--seconds", type=float, default=60, help="longest time of posting, each")
+    parser.add_argument("--paths", type=int, default=1_000_000, help="paths of an inventory for the selection meter")
     given = parser.parse_args(arguments)
-    return Sizes(given.posts, given.batch_logs, given.due, given.seconds)
+    return Sizes(given.posts, given.batch_logs, given.due, given.seconds, given.paths)
 
 
 def measure(sizes: Sizes) -> None:
     """In an order that is fair: the product is warm before it is measured, and stopped before what runs without it."""
     from tests.bench.estate import make_senders
     from tests.bench.ingesting import Ingesting, copy_rate
+    from tests.bench.measuring import run_meter
     from tests.bench.product import running_product
     from tests.bench.report import Results, say, tell
     from tests.bench.sweeping import run_sweep
@@ -78,7 +81,9 @@ def measure(sizes: Sizes) -> None:
     say("copying the same rows, counting statements, sweeping ...")
     limit = copy_rate()
     statements = {number: ingesting.count_statements(number) for number in (1, 500)}
-    tell(Results(limit, single, batch, statements, run_sweep(due=sizes.due), peaks))
+    swept = run_sweep(due=sizes.due)
+    say(f"measuring selections over {sizes.paths:,} paths ...")
+    tell(Results(limit, single, batch, statements, swept, peaks, run_meter(paths=sizes.paths)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.bench.ingesting import LINES, Flow
+from tests.bench.measuring import Metered
 from tests.bench.sweeping import Swept
 
 #: A self-hosted Healthchecks 4.3 on PostgreSQL, four uWSGI processes, 2 kB bodies, two cores: posts, overdue checks.
@@ -23,6 +24,7 @@ class Results:
     statements: Mapping[int, int]
     swept: Swept
     peaks: Mapping[str, tuple[float, ...]]
+    metered: tuple[Metered, ...]
 
 
 def tell(results: Results) -> None:
@@ -34,6 +36,8 @@ def tell(results: Results) -> None:
     for number, count in results.statements.items():
         row(f"Statements for a batch of {number}", f"{count:9,}")
     tell_sweep(results.swept)
+    for one in results.metered:
+        row(f"Selection meter, one core: {one.kind}", f"{one.paths_per_minute:9,.0f} paths/minute")
     for name, sizes in results.peaks.items():
         row(f"Memory, peak: {name}", f"{max(sizes):9,.0f} MiB   largest of {len(sizes)}")
 
