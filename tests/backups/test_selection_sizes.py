@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from alerts.evaluating import evaluate_jobs, load_job_facts
@@ -30,8 +32,9 @@ from msp.ingest.models import InboxItem, Receipt
 from msp.ingest.replaying import requeue
 from msp.ingest.storing import Incoming, store
 from msp.pipeline import process_waiting
+from tests.dashboard.scene import browser_of
 from tests.ingest.running_door import RunningDoor
-from tests.world import World, make_job
+from tests.world import World, make_job, make_key
 from tests.wrapper.loading import WRAPPER
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
@@ -292,3 +295,87 @@ def test_what_the_wrapper_measures_arrives_as_a_measurement(world: World, tmp_pa
     (size,) = sizes(world)
     assert (size.source, size.files, size.error) == ("wrapper", 6, "")
     assert (size.bytes_once, size.bytes_each) == (5_000_017, 5_000_024)
+
+
+# --- pages and API -----------------------------------------------------------------------------------------------
+
+
+def page_of(world: World, person: Any, address: str) -> Any:
+    return browser_of(person).get(address)
+
+
+def uploaded(content: bytes, name: str = "list.txt") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content)
+
+
+def test_a_technician_defines_measures_and_sees_both_figures(world: World) -> None:
+    report(world, 60_000_000_000)
+    address = f"/selections/{world.job.selection.uid}/"
+    browser = browser_of(world.technician)
+    told = {"kind": "paths", "content": "/srv\n- /srv/c.tmp\n", "variables": "HOME=/root\nnonsense"}
+    assert browser.post(f"{address}define/", told).status_code == 302
+    sent = uploaded(inventory(b"100000000000\t1:1:1\t/srv/a\n5\t1:2:1\t/srv/c.tmp\n"))
+    assert browser.post(f"{address}measure/", {"inventory": sent}).status_code == 302
+    for place in (address, f"/jobs/{world.job.uid}/", f"/clients/{world.client.uid}/"):
+        page = browser.get(place).content.decode()
+        assert "60.0" in page
+        assert "100" in page
+        assert "-40.0 %" in page
+    page = browser.get(address).content.decode()
+    assert "- /srv/c.tmp" in page
+    assert SelectionDefinition.objects.of(world.tenant).get().variables == {"HOME": "/root"}
+
+
+def test_what_is_wrong_is_told_on_the_page_and_escaped(world: World) -> None:
+    address = f"/selections/{world.job.selection.uid}/"
+    browser = browser_of(world.technician)
+    answer = browser.post(f"{address}define/", {"kind": "sel", "content": "[Everyday]\n+ C:\\a\\ /s - <(?=<b>x)>"})
+    assert answer.status_code == 400
+    assert "line 2: the expression" in answer.content.decode()
+    assert "<b>x" not in answer.content.decode()
+    answer = browser.post(f"{address}measure/", {"inventory": uploaded(b"<script>")})
+    assert "line 1: is of no form of listing" in answer.content.decode()
+    assert browser.post(f"{address}measure/", {}).status_code == 400
+    assert not sizes(world)
+    assert not SelectionDefinition.objects.of(world.tenant).exists()
+
+
+def test_others_neither_see_nor_change_it(world: World) -> None:
+    address = f"/selections/{world.job.selection.uid}/"
+    assert page_of(world, world.billing, address).status_code == 200
+    for person in (world.reseller_staff, world.stranger):
+        assert page_of(world, person, address).status_code == 404
+    for person, status in ((world.reseller_staff, 404), (world.stranger, 404), (world.billing, 403)):
+        sent = {"inventory": uploaded(inventory())}
+        assert browser_of(person).post(f"{address}measure/", sent).status_code == status
+        assert browser_of(person).post(f"{address}define/", {"content": "/srv"}).status_code == status
+    assert not sizes(world)
+
+
+def post(world: World, key: str, content: bytes, *, selection: Any = None) -> Any:
+    uid = (selection or world.job.selection).uid
+    return Browser().generic(
+        "POST", f"/api/v1/selections/{uid}/inventory", content, "application/octet-stream",
+        headers={"Authorization": f"Bearer {key}"},
+    )  # fmt: skip
+
+
+def test_the_api_measures_a_zipped_inventory(world: World) -> None:
+    answer = post(world, world.api_key, gzip.compress(inventory()))
+    assert answer.status_code == 200, answer.content
+    told = answer.json()
+    assert (told["bytes_once"], told["bytes_each"], told["files"], told["source"]) == (600, 700, 3, "api")
+    assert post(world, world.api_key, gzip.compress(inventory())).json()["uid"] == told["uid"]
+
+
+def test_the_api_refuses_in_words_and_by_scope(world: World) -> None:
+    answer = post(world, world.api_key, inventory(b"-1\t1:1:1\t/srv/a\n"))
+    assert answer.status_code == 422
+    assert "Line 2: '-1' is no whole number" in answer.json()["errors"]["inventory"][0]
+    reader = make_key(world.tenant, "reader", scopes=["read"])
+    stranger = make_key(world.other, "stranger", scopes=["read", "write"])
+    reseller = make_key(world.tenant, "harbour", scopes=["read", "write"], reseller=world.reseller)
+    assert post(world, reader, inventory()).status_code == 403
+    assert post(world, stranger, inventory()).status_code == 404
+    assert post(world, reseller, inventory()).status_code == 404
+    assert not sizes(world)
