@@ -20,7 +20,13 @@ from launch.places import Places
 from launch.processes import Note, all_running, end_leftovers, left_of, read_notes
 
 PROCESSES = {"web", "mail", "beat", "worker-line", "worker-delivery", "worker-polling", "redis", "postgres"}
-AT_WORK = {"worker-line": " ready.", "worker-delivery": " ready.", "worker-polling": " ready.", "mail": "Mail is taken", "beat": "beat: Starting"}
+AT_WORK = {
+    "worker-line": " ready.",
+    "worker-delivery": " ready.",
+    "worker-polling": " ready.",
+    "mail": "Mail is taken",
+    "beat": "beat: Starting",
+}
 START_SECONDS = 120
 NOT_OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "HOST", "DEMO")
 
