@@ -45,6 +45,13 @@ GUIDE = Guide(
             note="Choose the level that includes the job's details.",
         ),
         Way(
+            "pull",
+            "Or Settings, Pull sources, Comet Server: the jobs of all users",
+            "https://comet.example.com with an administrator who may only read",
+            language="text",
+            note="See docs/pull.md for the administrator's rights.",
+        ),
+        Way(
             "http",
             "Or ask the API (cron)",
             'curl -sS https://comet.example/api/v1/admin/get-jobs-recent -d Username="$ADMIN" -d AuthType=Password -d '

@@ -52,6 +52,13 @@ GUIDE = Guide(
     ),
     ways=(
         Way(
+            "pull",
+            "Settings, Pull sources, Proxmox Backup Server: all tasks with their logs",
+            "https://pbs.example.com:8007 with an API token that has Audit on /system/tasks",
+            language="text",
+            note="See docs/pull.md for the token and the fingerprint.",
+        ),
+        Way(
             "wrapper",
             "Client backups of a host",
             "backledger-run --job root -- proxmox-backup-client backup root.pxar:/ --repository backup@pbs@pbs:store",

@@ -17,15 +17,20 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 def check_url(url: str) -> None:
     """Raises BadConfig for what is no address of a server."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or parts.username is not None or not url.isascii() or " " in url:
+    if not _is_address(url):
         raise BadConfig(
             "url", "The address must be such as https://backup.example.com, without user and question mark."
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.port == 0:
+            return False
+    except ValueError:
+        return False
+    return not (parts.query or parts.fragment) and parts.username is None and url.isascii() and " " not in url
 
 
 def check_fingerprint(told: str) -> None:

@@ -137,9 +137,8 @@ def _log(config: Config, session: Session, upid: str) -> list[dict[str, Any]]:
         lines = reply.rows("data")
         total = whole(reply.document.get("total")) or 0
         if total > len(lines):
-            lines += _ask(config, session, path, start=max(LOG_LINES + 1, total - LOG_LINES), limit=LOG_LINES).rows(
-                "data"
-            )
+            start = max(LOG_LINES, total - LOG_LINES) + 1
+            lines += _ask(config, session, path, start=start, limit=LOG_LINES).rows("data")
     except LoginRefused:
         raise
     except PermanentFailure:

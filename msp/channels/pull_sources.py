@@ -41,8 +41,9 @@ def store_source(tenant: Tenant, row: PullSource | None, kind: str, wanted: Want
     """A new source (no row) of this kind, or a changed one; asked at once. Raises BadConfig, Taken."""
     check_wanted(kind, wanted)
     before = told_of(row) if row is not None else None
-    values = {
-        **columns_of(checked_config(kind, wanted.values, row)),
+    columns = columns_of(checked_config(kind, wanted.values, row))
+    values: dict[str, Any] = {
+        **columns,
         "name": wanted.name.strip(),
         "server": wanted.server,
         "every_minutes": wanted.every_minutes,
@@ -54,7 +55,7 @@ def store_source(tenant: Tenant, row: PullSource | None, kind: str, wanted: Want
     is_new = row is None
     if row is None:
         row = PullSource(tenant=tenant, kind=kind, created_at=actor.now)
-    elif row.config.get("url") != values["config"].get("url"):
+    elif row.config.get("url") != columns["config"].get("url"):
         values["cursor"] = {}
     for name, value in values.items():
         setattr(row, name, value)

@@ -14,6 +14,7 @@ from alerts.rules import RULES, Rule
 from billing.metering import METERS, Meter
 from billing.pricing import PRICES, Price
 from integrations.logs import FORMATS, Format
+from integrations.pulling import CONNECTORS, Connector
 from integrations.tickets import GATEWAYS
 from integrations.tickets.contract import Gateway
 from tests.architecture.sources import ROOT
@@ -33,6 +34,7 @@ class Family:
 FAMILIES = (
     Family("integrations/logs", FORMATS, Format, "recognises", ("formats.md",)),
     Family("integrations/tickets", GATEWAYS, Gateway, "read_webhook", ("destinations.md",)),
+    Family("integrations/pulling", CONNECTORS, Connector, "fetch", ("pull.md",)),
     Family("alerts/rules", RULES, Rule, "closing_words", ("rules.md",)),
     Family("billing/metering", METERS, Meter, "measure", ("billing-arithmetic.md",)),
     Family("billing/pricing", PRICES, Price, "price", ("billing-arithmetic.md",)),

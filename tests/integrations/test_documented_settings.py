@@ -11,6 +11,7 @@ import pytest
 
 from integrations.configuration import config_from_json, settings_table
 from integrations.payments import stripe
+from integrations.pulling import CONNECTORS
 from integrations.tickets import GATEWAYS, email, rest
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,6 +24,11 @@ def examples(page: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("config_class", [gateway.Config for gateway in GATEWAYS.values()])
 def test_the_page_of_destinations_lists_every_setting(config_class: type[Any]) -> None:
     assert settings_table(config_class) in (DOCS / "destinations.md").read_text()
+
+
+@pytest.mark.parametrize("config_class", [connector.Config for connector in CONNECTORS.values()])
+def test_the_page_of_pull_sources_lists_every_setting(config_class: type[Any]) -> None:
+    assert settings_table(config_class) in (DOCS / "pull.md").read_text()
 
 
 def test_the_page_of_stripe_lists_every_setting() -> None:
