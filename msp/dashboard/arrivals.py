@@ -36,7 +36,6 @@ MENDING = {
     "unassigned": "Say whose it is",
     "ambiguous": "Say which job it is",
     "refused": "Look at it, or let the server make new jobs",
-    "unplaced": "Look at it",
     "unrecognised": "Look at what came in",
     "unreadable": "Look at the line",
     "conflict": "Look at both",
@@ -193,7 +192,7 @@ def _run(run: JobRun, job: BackupJob, receipt: Receipt) -> ArrivedRun:
 
 def _item(item: InboxItem) -> ArrivedItem:
     named = item.source_job or item.item or item.host
-    return ArrivedItem(item.uid, named, item.detail, item.line, MENDING.get(item.reason, "Look at it"))
+    return ArrivedItem(item.uid, named, item.detail, item.line, MENDING[item.reason])
 
 
 def label_of(name: str) -> str:
