@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path, register_converter
 
 from msp.api.resources import (
+    assignment,
     census,
     clients,
     formats,
@@ -52,6 +53,13 @@ urlpatterns: list[URLPattern] = [
     path("runs/<month:month>/<uuid:uid>", runs.RunView.as_view()),
     path("receipts/<uuid:uid>", receipts.ReceiptView.as_view()),
     path("inbox", receipts.InboxView.as_view()),
+    path("inbox/assign", assignment.InboxAssignView.as_view()),
+    path("inbox/<uuid:uid>/suggestions", assignment.InboxSuggestionsView.as_view()),
+    path("jobs/<uuid:uid>/decide", assignment.JobDecisionView.as_view()),
+    path("assignment-rules", assignment.AssignmentRulesView.as_view()),
+    path("assignment-rules/preview", assignment.AssignmentRulePreviewView.as_view()),
+    path("assignment-rules/<uuid:uid>", assignment.AssignmentRuleView.as_view()),
+    path("assignment-rules/<uuid:uid>/read-waiting", assignment.AssignmentRuleReadView.as_view()),
     path("incidents", incidents.IncidentsView.as_view()),
     path("incidents/<uuid:uid>", incidents.IncidentView.as_view()),
     path("incidents/<uuid:uid>/acknowledge", incidents.AcknowledgeView.as_view()),

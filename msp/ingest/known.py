@@ -99,6 +99,7 @@ def load_few_jobs(tenant_id: int, server_ids: set[int]) -> dict[int, tuple[Found
             [sorted(server_ids), tenant_id],
         )
         few: dict[int, tuple[Found, ...]] = {}
-        for server_id, *values in cursor.fetchall():
-            few[server_id] = (*few.get(server_id, ()), Found(*values, server_id))
+        for server_id, job_id, selection_id, client_id in cursor.fetchall():
+            found = Found(job_id, selection_id, client_id, server_id)
+            few[server_id] = (*few.get(server_id, ()), found)
         return few

@@ -108,8 +108,8 @@ def remember_jobs(
         for key, (job_id, rule_id) in keys.items()
     ]
     with connection.cursor() as cursor:
-        values = {"rows": orjson.dumps(rows).decode(), "tenant": tenant_id, "origin": origin, "now": now}
-        cursor.execute(REMEMBER, values)
+        told = orjson.dumps(rows).decode()
+        cursor.execute(REMEMBER, {"rows": told, "tenant": tenant_id, "origin": origin, "now": now})
     return load_jobs(tenant_id, keys)
 
 

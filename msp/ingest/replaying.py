@@ -15,7 +15,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from msp.ingest.models import Receipt
+from msp.backups.models import JobRun
+from msp.ingest.models import Assignment, Receipt
 from msp.tenants import audit
 from msp.tenants.models import Tenant
 
@@ -107,6 +108,8 @@ def find_receipts(
     since: datetime | None = None,
     format: str = "",
     in_inbox: bool = False,
+    server_id: int | None = None,
+    rule_id: int | None = None,
 ) -> QuerySet[Any]:
     """Receipts that meet all that is asked, oldest first.
 
@@ -120,6 +123,11 @@ def find_receipts(
         rows = rows.filter(received_at__gte=since)
     if format:
         rows = rows.filter(format=format)
+    if server_id is not None:
+        rows = rows.filter(server_id=server_id)
+    if rule_id is not None:
+        jobs = Assignment.objects.of(tenant).filter(rule_id=rule_id).values("job_id")
+        rows = rows.filter(pk__in=JobRun.objects.of(tenant).filter(job_id__in=jobs).values("receipt_id"))
     if in_inbox:
         rows = rows.filter(state="inbox")
     return rows.order_by("received_at", "id")

@@ -190,9 +190,9 @@ def like_names(item: InboxItem, estate: Estate) -> Iterable[Suggestion]:
         return
     for job in list(estate.by_server.get(item.server_id or 0, ()))[:MOST_COMPARED]:
         matcher = SequenceMatcher(None, name[:100], job.name.lower()[:100])
-        if matcher.real_quick_ratio() >= LIKE_NAME and matcher.quick_ratio() >= LIKE_NAME:
-            if matcher.ratio() >= LIKE_NAME:
-                yield of_job(job, "low", f'The name is much like "{job.name}".', kind="name")
+        ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # the cheap ones first
+        if all(ratio() >= LIKE_NAME for ratio in ratios):
+            yield of_job(job, "low", f'The name is much like "{job.name}".', kind="name")
 
 
 def clients_of(item: InboxItem, estate: Estate) -> Iterable[Suggestion]:

@@ -9,6 +9,7 @@ import pytest
 from alerts.models import RuleSetting, SubjectState
 from msp.backups.models import BackupJob, JobState
 from msp.estate.models import BackupServer, Client, ClientResellerSpan, ClientStateSpan
+from msp.ingest.models import InboxItem
 from msp.tenants.models import ApiKey, AuditEntry, Reseller, Tenant
 from tests.api.conftest import NOW, Caller, Callers
 from tests.world import START, World, make_reseller_of, make_server
@@ -261,3 +262,35 @@ class TestRules:
         assert listed == {scope: str(uid) for scope, uid in levels.items()}
         assert api.put(f"/rule-settings/errors/job/{world.client.uid}", {}).status_code == 404
         assert api.put(f"/rule-settings/errors/tenant/{world.other.uid}", {}).status_code == 404
+
+
+class TestAssignment:
+    SENT = {"name": "n", "action": "new_job", "patterns": {"job": "{client}-*"}}
+
+    def test_a_rule_lives_and_is_nobody_elses(self, api: Caller, callers: Callers, world: World) -> None:
+        made = api.post("/assignment-rules", self.SENT)
+        assert made.status_code == 201
+        path = f"/assignment-rules/{made.json()['uid']}"
+        assert api.patch(path, {"server": str(world.server.uid)}).json()["server"]["name"] == "backup01"
+        assert api.patch(path, {"server": str(world.other_server.uid)}).status_code == 422
+        for other in (callers.stranger, callers.reseller):
+            assert other.get(path).status_code == other.delete(path).status_code == 404
+            assert other.post(f"{path}/read-waiting").status_code == 404
+            assert other.get("/assignment-rules").json()["items"] == []
+        assert callers.reseller.post("/assignment-rules", self.SENT).status_code == 404
+        assert callers.reseller.post("/assignment-rules/preview", self.SENT).status_code == 404
+        assert api.delete(path).status_code == 204
+        assert audited(world) == [f"assignment rule {what}" for what in ("added", "changed", "deleted")]
+
+    def test_items_are_assigned_by_their_own_people_only(self, api: Caller, callers: Callers, world: World) -> None:
+        item = InboxItem.objects.of(world.tenant).create(
+            receipt_id=1, place=0, reason="unassigned", source_job="j", opened_at=NOW, server=world.server
+        )
+        body = {"items": [str(item.uid)], "new_jobs_of": str(world.client.uid)}
+        for other in (callers.stranger, callers.reseller):
+            assert other.post("/inbox/assign", body).status_code == 404
+            assert other.get(f"/inbox/{item.uid}/suggestions").status_code == 404
+        assert api.post("/inbox/assign", {"items": [str(item.uid)]}).status_code == 422
+        assert api.post("/inbox/assign", body).json() == {"count": 1}
+        assert BackupJob.objects.of(world.tenant).filter(name="j", server=world.server).exists()
+        assert api.post("/inbox/assign", body).status_code == 404

@@ -33,6 +33,7 @@ class ServerSerializer(serializers.Serializer[Any]):
     state = WordField(STATES)
     new_jobs = WordField(NEW_JOBS, help_text=NEW_JOBS_HELP)
     client = NamedSerializer(allow_null=True, help_text="The client whose jobs it makes by itself.")
+    group = serializers.CharField(help_text="Servers of one group share accounts: jobs are followed among them.")
     registered_at = serializers.DateTimeField()
 
 
@@ -90,6 +91,7 @@ class ServerChange(StrictSerializer):
     state = WordField(STATES, required=False, help_text="Jobs of a retired server have no clock.")
     new_jobs = WordField(NEW_JOBS, required=False, help_text=NEW_JOBS_HELP)
     client = serializers.UUIDField(required=False, allow_null=True)
+    group = serializers.CharField(required=False, allow_blank=True, max_length=80)
 
 
 class KeyRotation(StrictSerializer):
@@ -105,6 +107,7 @@ EXAMPLE = {
     "state": "active",
     "new_jobs": "auto",
     "client": {"uid": "0d6b8f0f-2a61-4a4e-8f7b-6f1f6a1b2c3d", "name": "Acme Dental"},
+    "group": "",
     "registered_at": "2026-01-05T09:15:02Z",
 }
 KEY = {"hint": "bl_9dQx1", "created_at": "2026-01-05T09:15:02Z", "last_used_at": None, "expires_at": None}

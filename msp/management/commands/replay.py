@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from msp import pipeline
-from msp.ingest.models import Receipt
+from msp.estate.models import BackupServer
+from msp.ingest.models import AssignmentRule, Receipt
 from msp.ingest.replaying import find_receipts, replay_receipts, show_receipts, tell_changes
 from msp.management.commands.add_server import find_tenant
 from msp.tenants.models import Tenant
@@ -32,6 +33,8 @@ class Command(BaseCommand):
         )
         parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="received on this day or later")
         parser.add_argument("--format", default="", help="read as this format the last time")
+        parser.add_argument("--server", default="", metavar="NAME", help="sent by this backup server")
+        parser.add_argument("--rule", default="", metavar="NAME", help="whose runs this assignment rule assigned")
         parser.add_argument("--inbox", action="store_true", help="waiting in the inbox")
         parser.add_argument("--dry-run", action="store_true", help="only tell what would change; nothing is kept")
         parser.add_argument("--reason", default="", help="why; kept in the audit trail")
@@ -77,11 +80,28 @@ class Command(BaseCommand):
 
 def asked_for(tenant: Tenant, options: dict[str, Any]) -> Any:
     """The receipts that are meant. Raises CommandError when nothing says which."""
-    if not (options["receipt"] or options["since"] or options["format"] or options["inbox"]):
-        raise CommandError("Say which receipts: --receipt, --since, --format or --inbox.")
+    chosen = ("receipt", "since", "format", "inbox", "server", "rule")
+    if not any(options[name] for name in chosen):
+        raise CommandError("Say which receipts: --receipt, --since, --format, --server, --rule or --inbox.")
     since = None
     if options["since"]:
         since = datetime.combine(options["since"], time.min, ZoneInfo(tenant.timezone))
     return find_receipts(
-        tenant, uids=options["receipt"], since=since, format=options["format"], in_inbox=options["inbox"]
+        tenant,
+        uids=options["receipt"],
+        since=since,
+        format=options["format"],
+        in_inbox=options["inbox"],
+        server_id=named(BackupServer, tenant, options["server"]),
+        rule_id=named(AssignmentRule, tenant, options["rule"]),
     )
+
+
+def named(model: Any, tenant: Tenant, name: str) -> int | None:
+    """The id of the one of this name; None for no name. Raises CommandError."""
+    if not name:
+        return None
+    found = list(model.objects.of(tenant).filter(name=name).values_list("pk", flat=True)[:2])
+    if len(found) != 1:
+        raise CommandError(f'There is {"no" if not found else "more than one"} "{name}".')
+    return int(found[0])
