@@ -24,7 +24,7 @@ LABEL = "tar"
 MARKS = ("tar ", "tar: ", "tar (child): ", "Total bytes ", "Gesamtzahl ge", "Nombre total d", " en total: ")
 GUIDE = Guide(
     releases="GNU tar 1.28 to 1.35 in English, German, French and Spanish; bsdtar 3; busybox tar",
-    written_from="real logs of GNU tar 1.34; the translations of GNU tar and of libc",
+    written_from="real logs of GNU tar 1.34 in four languages, bsdtar 3.6 and busybox 1.35; GNU tar's translations",
     operations=("backup", "copy", "restore", "verify", "inventory", "prune"),
     basis="content plus headers and padding, as written before compression, of a full archive with --totals; "
     "hard links once",
@@ -49,7 +49,9 @@ GUIDE = Guide(
     ),
 )
 
-_COMPRESSOR = re.compile(r"(?:gzip|bzip2|xz|zstd|lz4|lzop|pigz): ")
+_COMPRESSOR = re.compile(
+    r"(?:gzip|bzip2|xz|zstd|lz4|lzop|pigz): |/\*stdin\*\\ : |.{1,4000}: (?:Truncated tar archive|Damaged tar archive)"
+)
 
 
 def recognises(head: Head) -> bool:

@@ -27,13 +27,13 @@ _LONG_VALUED = (
 _PARTIAL = ("--listed-incremental", "--newer", "--after-date", "--newer-mtime", "--incremental", "--newer-than")
 OPERATIONS: dict[str, tuple[Operation, str]] = {
     "create": ("backup", ""),
-    "append": ("backup", "append"),
-    "update": ("backup", "update"),
-    "concatenate": ("copy", "concatenate"),
+    "append": ("backup", ""),
+    "update": ("backup", ""),
+    "concatenate": ("copy", ""),
     "extract": ("restore", ""),
     "list": ("inventory", "list"),
     "compare": ("verify", ""),
-    "delete": ("prune", "delete"),
+    "delete": ("prune", ""),
 }
 
 

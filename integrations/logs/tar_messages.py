@@ -1,7 +1,7 @@
 """The words of GNU tar and bsdtar in English, German, French and Spanish, and what each line of them means.
 
-Taken from the translations of tar and libc. Used by the format of tar alone: what a line is (total, difference, notice,
-warning, end, error), which path it names, and whether the file was gone, locked or unreadable.
+Taken from the translations of tar and libc; other tools print libc's words, too. Tells what a line is (total,
+difference, notice, warning, end, error), which path it names, and whether the file was gone, locked or unreadable.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ DIFFERENCE = re.compile(
 _NOTICES = (
     "Removing leading", "Entferne führende", "Suppression de «", "Eliminando la `", "Directory is new", "ist neu.",
     "le répertoire est nouveau", "El directorio es nuevo", "Directory has been renamed", "Verzeichnis wurde von",
+    "Verzeichnis wurde umbenannt",
     "le répertoire a été renommé", "El directorio ha sido renombrado", "; not dumped", "nicht gesichert",
     "fichier non archivé", "no se vuelca", "socket ignored", "Socket ignoriert", "socket ignorée", "`socket'",
     "door ignored", "contains a cache directory tag", "Cache-Verzeichnis", "étiquette de répertoire cache",
@@ -39,7 +40,8 @@ _NOTICES = (
     "sospechosamente antigua",
     "is in the future", "in der Zukunft", "dans le futur",
     "en el futuro", "Record size = ", "Ignoring unknown extended header", "Write checkpoint", "Read checkpoint",
-    "not a regular file, file ignored", "removing leading '/'", "Skipping pax header",
+    "not a regular file, file ignored", "removing leading '/'", "Skipping pax header", "contents not dumped",
+    "directory not dumped", "contenu non archivé", "répertoire non archivé", "Klappe ignoriert", "porte ignorée",
 )  # fmt: skip
 _LATER = (
     "file changed as we read it", "Datei hat sich beim Lesen geändert", "fichier modifié pendant sa lecture",
@@ -72,7 +74,21 @@ _KINDS: tuple[tuple[str, ErrorKind], ...] = (
     ("Dispositivo o recurso ocupado", "locked"),
 )
 _PATH = re.compile(r"([^:]{1,4000}?) ?: \S")
-_NO_PATH = ("Cannot ", "Option ", "Child ", "Read error", "Warning", "Error ", "Failed ", "option ", "Couldn't ")
+_QUOTED = re.compile(r"[Cc]an't (?:open|stat|remove old file|create \w+) [`'](.{1,4000}?)'(?::|$)")
+_GERMAN = re.compile(r"Datei (.{1,4000}) ist um ")
+_NO_PATH = (
+    "write error",
+    "short read",
+    "Cannot ",
+    "Option ",
+    "Child ",
+    "Read error",
+    "Warning",
+    "Error ",
+    "Failed ",
+    "option ",
+    "Couldn't ",
+)
 
 
 def total_of(line: str) -> tuple[bool, int] | None:
@@ -92,6 +108,9 @@ def meaning_of(words: str) -> Meaning:
 
 def path_of(words: str) -> str | None:
     """The path that a line begins with; None where it names none."""
+    named = _QUOTED.match(words) or _GERMAN.match(words)
+    if named is not None:
+        return named.group(1)
     match = _PATH.match(words)
     return None if match is None or words.startswith(_NO_PATH) else match.group(1)
 
