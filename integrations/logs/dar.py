@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from integrations.logs.bytes_to_text import log_lines
 from integrations.logs.command_line import Invocation, invocations
@@ -15,13 +16,14 @@ from integrations.logs.context import Context
 from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Delivery, JobLog, Operation, Outcome
+from integrations.logs.tar_messages import trouble_kind
 from integrations.logs.troubles import Troubles
 
 LABEL = "dar"
-MARKS = ("dar ", "inode(s) ", "item(s) ", "FATAL error, aborting operation", "Final memory cleanup")
+MARKS = ("dar ", "inode(s) ", "entrée(s) ", "item(s) ", "FATAL error, aborting operation", "Final memory cleanup")
 GUIDE = Guide(
-    releases="2.5 to 2.8",
-    written_from="real logs of 2.7.8 and the vendor's manual",
+    releases="2.7 in English and French; 2.5, 2.6 and 2.8 by the manual",
+    written_from="real logs of 2.7.8, its French translation, and the vendor's manual",
     operations=("backup", "restore", "verify", "inventory", "copy"),
     cannot_tell=(
         "Any size: dar counts inodes and prints no bytes.",
@@ -36,10 +38,14 @@ GUIDE = Guide(
     ),
 )
 
-_ROW = re.compile(r" ([0-9]{1,18}) (inode\(s\)|item\(s\)|byte\(s\)) (\S.{0,200})$")
-_LINKS = re.compile(r"  including ([0-9]{1,18}) hard link")
-_TOTAL = re.compile(r" Total number of (inode\(s\)|items|item\(s\)) considered: ([0-9]{1,18})$")
-_ROWS = (
+_ROW = re.compile(r" ([0-9]{1,18}) (inode\(s\)|item\(s\)|byte\(s\)|entrée\(s\)|fichier\(s\)) (\S.{0,200})$")
+_UNSAVED = re.compile(r" ([0-9]{1,18}) sauvegarde\(s\) d'inode\(s\) échouée")
+_LINKS = re.compile(r"  (?:including|avec) ([0-9]{1,18}) (?:hard link|lien)")
+_TOTAL = re.compile(
+    r" (?:Total number of (inode\(s\)|items|item\(s\)) considered"
+    r"|Nombre total d'(?:inode|entrée)\(s\) considérée\(s\) ): ([0-9]{1,18})$"
+)
+_ROWS = (  # English, and the only translation of it that is complete: French
     ("saved", "saved"),
     ("restored", "restored"),
     ("not saved (no inode/file change)", "unmodified"),
@@ -49,16 +55,36 @@ _ROWS = (
     ("with error", "item errors"),
     ("do not match", "item errors"),
     ("changed at the moment of the backup", "moved"),
+    ("sauvées", "saved"),
+    ("restauré(s)", "restored"),
+    ("non sauvées", "unmodified"),
+    ("n'ayant pu être restaurée", "failed"),
+    ("enregistré(s) comme supprimé", "deleted"),
+    ("avec erreur", "item errors"),
+    ("ne correspond(ent) pas", "item errors"),
+    ("modifiée(s) au moment", "moved"),
 )
-_SAVING = re.compile(r"Error while (?:saving|adding|reading|restoring) (/.{1,2000}?) ?: \S")
+_SAVING = re.compile(
+    r"(?:Error while (?:saving|adding|reading|restoring)|Error reading inode of file"
+    r"|Erreur lors de la (?:sauvegarde|restauration|lecture de l'inode) de) (/.{1,2000}?) ?: \S"
+)
+_FATAL = (
+    "FATAL error", "Erreur FATALE", "Aborting program", "Abandon. ", "Arrêt du programme", "Internal error",
+    "Operation aborted", "Program has been aborted", "Le programme a été arrêté", "Parse error", "Erreur de syntaxe",
+)  # fmt: skip
+_CORRUPT = ("Some files are corrupted", "Certains fichiers sont corrompus")
+_DIFFERENT = ("Some file comparisons failed", "Des comparaisons de fichier ont échoué")
+_UNRESTORED = ("All files asked could not be restored", "Tous les fichiers demandés n'ont pu")
+_SKIPPED = re.compile(r"(/.{1,2000}) (?:not restored \(user choice\)|non restauré \(choix de l'utilisateur\))$")
+_CAUSE_PATH = re.compile(r"(?:Error opening directory: |Cannot read filesystem information at )(/.{1,2000}?) ?: \S")
 _ERR = re.compile(r"ERR (<?\S.{0,2000}?) ?: \S")
 _DIFF = re.compile(r"DIFF (\S.{0,2000}?): \S")
 _ACTIONS: dict[str, tuple[Operation, str]] = {
-    "c": ("backup", ""), "x": ("restore", ""), "t": ("verify", ""), "d": ("verify", "diff"),
-    "l": ("inventory", "list"), "C": ("inventory", "isolate"), "+": ("copy", "merge"), "y": ("copy", "repair"),
-    "create": ("backup", ""), "extract": ("restore", ""), "test": ("verify", ""), "diff": ("verify", "diff"),
-    "list": ("inventory", "list"), "isolate": ("inventory", "isolate"), "merge": ("copy", "merge"),
-    "repair": ("copy", "repair"),
+    "c": ("backup", ""), "x": ("restore", ""), "t": ("verify", ""), "d": ("verify", ""),
+    "l": ("inventory", "list"), "C": ("inventory", "isolate"), "+": ("copy", ""), "y": ("copy", ""),
+    "create": ("backup", ""), "extract": ("restore", ""), "test": ("verify", ""), "diff": ("verify", ""),
+    "list": ("inventory", "list"), "isolate": ("inventory", "isolate"), "merge": ("copy", ""),
+    "repair": ("copy", ""),
 }  # fmt: skip
 
 
@@ -71,6 +97,9 @@ def recognises(head: Head) -> bool:
         " inode(s) saved\n" in text
         or " item(s) treated\n" in text
         or " inode(s) restored\n" in text
+        or " inode(s) sauvées\n" in text
+        or " inode(s) restauré(s)\n" in text
+        or " entrée(s) traitée(s)\n" in text
         or "\nFATAL error, aborting operation: " in f"\n{text}"
     )
 
@@ -83,6 +112,8 @@ class _Draft:
     total: int | None = None
     fatal: bool = False
     damaged: bool = False
+    differs: bool = False
+    left_out: bool = False
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
@@ -100,18 +131,30 @@ def _read_line(draft: _Draft, line: str) -> None:
         _read_row(draft, line)
     elif (match := _SAVING.match(line) or _ERR.match(line) or _DIFF.match(line)) is not None:
         message = line[4:] if line.startswith("ERR ") else line
-        saving = line.startswith("Error while saving")
-        draft.troubles.add(message, path=match.group(1), severity="warning" if saving else "error")
+        saving = line.startswith(("Error while saving", "Erreur lors de la sauvegarde"))
+        severity: Literal["error", "warning"] = "warning" if saving else "error"
+        draft.troubles.add(message, path=match.group(1), severity=severity, kind=trouble_kind(line))
         draft.damaged = draft.damaged or line.startswith("ERR ")
-    elif line.startswith(("FATAL error", "Aborting program", "Internal error", "Operation aborted")):
+        draft.differs = draft.differs or line.startswith("DIFF ")
+    elif line.startswith(_FATAL):
         draft.fatal = True
+        cause = _CAUSE_PATH.search(line)
+        draft.troubles.add(line, path=cause.group(1) if cause else None)
+    elif line.startswith((*_CORRUPT, *_DIFFERENT, *_UNRESTORED)):
+        draft.damaged = draft.damaged or line.startswith(_CORRUPT)
+        draft.differs = draft.differs or line.startswith(_DIFFERENT)
         draft.troubles.add(line)
-    elif line.startswith("Some files are corrupted"):
-        draft.damaged = True
-        draft.troubles.add(line)
+    elif (skipped := _SKIPPED.match(line)) is not None:
+        draft.left_out = True
+        draft.troubles.add(line, path=skipped.group(1), severity="warning")
     elif line.startswith(("WARNING!", "Warning, ", "WARNING, ")) and " changed " in line:
         draft.troubles.add(line, severity="warning")
-    elif " is not a valid " in line or "No such file or directory" in line or "Permission denied" in line:
+    elif (
+        " is not a valid " in line
+        or line.startswith("dar: ")
+        or ": No such file" in line
+        or "Permission denied" in line
+    ):
         draft.troubles.add(line)
 
 
@@ -120,8 +163,10 @@ def _read_row(draft: _Draft, line: str) -> None:
         draft.total = int(total.group(2))
     elif (links := _LINKS.match(line.lstrip().rjust(len(line.lstrip()) + 2))) is not None:
         draft.counts["hardlinks"] = int(links.group(1))
+    elif (unsaved := _UNSAVED.match(line)) is not None:
+        draft.counts["failed"] = int(unsaved.group(1))
     elif (row := _ROW.match(line)) is not None:
-        if row.group(3) == "treated" or row.group(2) == "item(s)":
+        if row.group(2) in ("item(s)", "entrée(s)"):
             draft.saw = draft.saw or "test"
         for words, name in _ROWS:
             if row.group(3).startswith(words):
@@ -147,7 +192,14 @@ def _root_of(call: Invocation | None) -> tuple[str, ...]:
     return tuple(words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-R", "--fs-root"))[:1]
 
 
+def _is_dry(call: Invocation | None) -> bool:
+    return call is not None and any(word in ("-e", "--empty", "--dry-run") for word in call.arguments)
+
+
 def _outcome(draft: _Draft, operation: Operation, code: int | None, *, masked: bool) -> Outcome:
+    """A comparison that found differences read the whole archive: a warning, as long as nothing in it is damaged."""
+    if draft.differs and not draft.damaged and not draft.fatal and code in (None, 5):
+        return "warning"
     failed = draft.counts.get("failed", 0) or draft.counts.get("item errors", 0)
     if draft.fatal or draft.damaged or (operation in ("verify", "restore") and failed):
         return "failure"
@@ -163,6 +215,8 @@ def _outcome(draft: _Draft, operation: Operation, code: int | None, *, masked: b
 def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
     (operation, action), archive = _call_of(call, draft)
     outcome = _outcome(draft, operation, body.exit_code, masked=call.masked if call else True)
+    if outcome in ("success", "warning") and _is_dry(call):
+        outcome = "skipped"
     backup = operation == "backup"
     files: dict[str, int] = {
         name: draft.counts[name]
@@ -171,7 +225,7 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
     }
     if backup and draft.total is not None:
         files["total"] = draft.total
-    known = outcome != "unknown"
+    known = outcome not in ("unknown", "skipped")
     return JobLog(
         product="dar",
         operation=operation,
@@ -181,9 +235,10 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
         roots=_root_of(call) if backup else (),
         files=files,
         files_failed=draft.counts.get("failed", draft.counts.get("item errors")),
-        complete=outcome in ("success", "warning") if known else None,
+        complete=outcome in ("success", "warning") and not draft.left_out if known else None,
         checksum_ok=outcome == "success" if operation == "verify" and known and draft.total is not None else None,
         errors=draft.troubles.kept,
         errors_total=draft.troubles.total,
         exit_code=body.exit_code,
+        notes=("dry run: nothing was written",) if outcome == "skipped" else (),
     )
