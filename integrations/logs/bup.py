@@ -1,7 +1,8 @@
 """bup 0.29 to 0.33: index, save, split, restore, fsck, prune: silence when all is well, complaints on stderr.
 
 bup prints no sizes unless it shows progress on a terminal. Its exit code is 1 for any complaint, also where the save is
-stored: a save whose complaints all name files is a warning, every other one a failure.
+stored: a save whose complaints all name files is a warning, every other one a failure. Only ``while saving`` proves
+that a save with complaints ran: after ``index && save`` a complaint of index alone has kept the save from running.
 """
 
 from __future__ import annotations
@@ -20,31 +21,46 @@ from integrations.logs.troubles import Troubles
 LABEL = "bup"
 MARKS = ("bup ", "errors encountered.", "pack-")
 GUIDE = Guide(
-    releases="0.29 to 0.33",
+    releases="0.33 (others not tried)",
     written_from="real logs of 0.33.7",
-    operations=("backup", "restore", "verify", "inventory", "prune"),
-    cannot_tell=("Any size: bup prints none.", "The outcome without an exit code: bup says nothing when all is well."),
+    operations=("backup", "copy", "restore", "verify", "inventory", "prune"),
+    cannot_tell=(
+        "Any size: bup prints none.",
+        "The outcome without an exit code: bup says nothing when all is well.",
+        "Whether the save ran, where 'bup index && bup save' ends with a complaint of index: join them by ';'.",
+    ),
     ways=(
         Way(
             "wrapper",
             "With the wrapper",
-            "backledger-run --job nightly -- sh -c 'bup index /srv/data && bup save -n nightly /srv/data'",
+            "backledger-run --job nightly -- sh -c 'bup index /srv/data; bup save -n nightly /srv/data'",
         ),
     ),
 )
 
-_FSCK = re.compile(r"pack-[0-9a-f]{40}(?:\.pack)? (ok|failed|checking|repaired|.{0,60}(?:damaged|error).{0,60})$")
+_FSCK = re.compile(
+    r"(?:b')?pack-[0-9a-f]{40}(?:\.pack)?'? "
+    r"(ok|failed|par2 \w{1,20}: \w{1,20} \([0-9]{1,3}\)|checking|repaired|.{0,60}(?:damaged|error).{0,60})$"
+)
 _COUNTED = re.compile(r"(?:WARNING|warning): ([0-9]{1,9}) errors? encountered")
 _PROBLEM = re.compile(
-    r"(?:bup[ :]|bup-\w+: |error: |fatal: |ERROR|Error|Traceback |.{0,400}(?:\[Errno [0-9]{1,4}\]|Permission denied"
+    r"(?:bup: (?!\d)|bup |bup-\w+: |error: |fatal: |ssh: |ERROR|Error|[\w.]{1,80}(?:Error|Exception|Interrupt)(?:: |$)"
+    r"|don't know how to |not proceeding with |.{0,400}(?:\[Errno [0-9]{1,4}\]|Permission denied"
     r"|No such file or directory|No space left on device|not a bup repository|bup init))"
 )
 _PATH = re.compile(r"b?['\"](/[^'\"]{1,1000})['\"]|error: (/[^:]{1,1000}?):|: (/[^\s:'\"]{1,1000})$")
 _FILE = re.compile(r"\[Errno (?:1|2|5|13|16|22|61|95)\].{0,40}['\"]/")
 _ACTIONS: dict[str, tuple[Operation, str]] = {
-    "save": ("backup", ""), "split": ("backup", "split"), "index": ("inventory", "index"), "restore": ("restore", ""),
-    "fsck": ("verify", "check"), "prune-older": ("prune", "prune"), "gc": ("prune", "gc"), "rm": ("prune", "rm"),
-    "ls": ("inventory", "list"), "init": ("inventory", "init"), "get": ("backup", "get"), "join": ("restore", "join"),
+    "save": ("backup", ""), "split": ("backup", ""), "index": ("inventory", "index"), "restore": ("restore", ""),
+    "fsck": ("verify", "check"), "prune-older": ("prune", ""), "gc": ("prune", ""), "rm": ("prune", ""),
+    "ls": ("inventory", "list"), "init": ("inventory", "init"), "get": ("copy", ""), "join": ("restore", ""),
+    "on": ("backup", ""), "import-rsnapshot": ("backup", ""), "import-rdiff-backup": ("backup", ""),
+    "import-duplicity": ("backup", ""), "midx": ("inventory", "midx"), "bloom": ("inventory", "bloom"),
+    "drecurse": ("inventory", "list"), "tag": ("inventory", "tag"), "meta": ("inventory", "meta"),
+    "cat-file": ("restore", ""), "margin": ("verify", "check"), "memtest": ("inventory", "memtest"),
+    "features": ("inventory", "features"), "version": ("inventory", "version"), "help": ("inventory", "help"),
+    "list-idx": ("inventory", "list"), "web": ("inventory", "web"), "fuse": ("inventory", "fuse"),
+    "ftp": ("inventory", "ftp"), "damage": ("inventory", "damage"), "random": ("inventory", "random"),
     "validate-object-links": ("verify", "check"), "validate-ref-links": ("verify", "check"),
 }  # fmt: skip
 _VALUED = frozenset(
@@ -65,7 +81,12 @@ class _Draft:
     counted: int | None = None
     checked: int = 0
     damaged: bool = False
+    repaired: bool = False
     beyond_files: bool = False
+    traceback: bool = False
+    saved: bool = False
+    paths: set[str] = field(default_factory=set)
+    last: str = ""
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
@@ -88,19 +109,31 @@ def _main_call(calls: tuple[Invocation, ...]) -> Invocation | None:
 
 
 def _read_line(draft: _Draft, line: str, stream: str) -> None:
-    checked = _FSCK.match(line) if line.startswith("pack-") else None
+    if stream == "stderr":
+        draft.last = line
+    checked = _FSCK.match(line) if line.startswith(("pack-", "b'pack-")) else None
     if checked is not None:
-        draft.checked += checked.group(1) == "ok"
-        if checked.group(1) not in ("ok", "checking"):
-            draft.damaged = True
-            draft.troubles.add(line)
+        _read_check(draft, checked.group(1), line)
     elif (counted := _COUNTED.match(line)) is not None:
         draft.counted = int(counted.group(1))
+        draft.saved = draft.saved or line.endswith("while saving.")
+    elif line.startswith("Traceback (most recent"):
+        draft.traceback = draft.beyond_files = True  # its last line says why
     elif (stream == "stderr" or not line.startswith("/")) and _PROBLEM.match(line):
         match = _PATH.search(line)
         path = next((group for group in match.groups() if group), None) if match else None
         draft.beyond_files = draft.beyond_files or not _FILE.search(line)
+        draft.paths.add(path) if path and len(draft.paths) < 100_000 else None
         draft.troubles.add(line, path=path)
+
+
+def _read_check(draft: _Draft, word: str, line: str) -> None:
+    draft.checked += word == "ok"
+    if word in ("ok", "checking", "repaired") or "succeeded" in word:
+        draft.repaired = draft.repaired or "repair" in word
+        return
+    draft.damaged = True
+    draft.troubles.add(line)
 
 
 def _value_of(call: Invocation | None, *names: str) -> str:
@@ -113,24 +146,37 @@ def _value_of(call: Invocation | None, *names: str) -> str:
     return ""
 
 
-def _outcome(draft: _Draft, operation: Operation, code: int | None, *, masked: bool) -> Outcome:
+def _outcome(draft: _Draft, operation: Operation, code: int | None, *, masked: bool, root_missing: bool) -> Outcome:
     """A save with complaints about files alone is stored: a warning, if bup counted them at its end."""
     if draft.damaged:
         return "failure"
+    if draft.repaired and code in (0, 100):
+        return "warning"
     if code is None or (code == 0 and masked):
         return "failure" if draft.beyond_files else "unknown"
     if code == 0:
         return "warning" if draft.troubles.total or draft.counted else "success"
-    stored = code == 1 and draft.counted is not None and not draft.beyond_files and operation == "backup"
+    stored = (
+        code == 1
+        and not root_missing
+        and draft.counted is not None
+        and not draft.beyond_files
+        and operation == "backup"
+    )
     return "warning" if stored else "failure"
 
 
 def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
     verb = _verb(call) or ("fsck" if draft.checked or draft.damaged else "save")
     operation, action = _ACTIONS[verb]
-    outcome = _outcome(draft, operation, body.exit_code, masked=call.masked if call else True)
-    known = outcome != "unknown"
     paths = tuple(word for word in positional(call.arguments, _VALUED) if word.startswith("/")) if call else ()
+    root_missing = any(path.rstrip("/") in draft.paths for path in paths)
+    masked = call.masked if call else True
+    outcome = _outcome(draft, operation, body.exit_code, masked=masked, root_missing=root_missing)
+    known = outcome != "unknown"
+    if outcome == "failure" and not draft.troubles.total and (draft.traceback or draft.last):
+        draft.troubles.add(draft.last)
+    reached = outcome == "success" or (outcome == "warning" and (operation != "backup" or draft.saved))
     return JobLog(
         product="bup",
         operation=operation,
@@ -139,9 +185,9 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
         source_job=_value_of(call, "-n", "--name"),
         repository=_value_of(call, "-r", "--remote", "-d", "--bup-dir"),
         roots=paths if operation == "backup" else (),
-        complete=outcome in ("success", "warning") and not draft.beyond_files if known else None,
+        complete=reached and not draft.beyond_files if known else None,
         checksum_ok=outcome == "success" if operation == "verify" and known else None,
-        files_failed=draft.counted,
+        files_failed=len(draft.paths) or draft.counted,
         errors=draft.troubles.kept,
         errors_total=draft.troubles.total,
         exit_code=body.exit_code,
