@@ -23,8 +23,8 @@ from integrations.logs.troubles import Troubles
 LABEL = "burp"
 MARKS = ("burp[", "burp ", "bytes_estimated", "Bytes estimated")
 GUIDE = Guide(
-    releases="2.x and 3.x",
-    written_from="real logs of 3.1.4",
+    releases="3.1 (2.x prints the same prefixes and table; not tried)",
+    written_from="real logs of client and server 3.1.4",
     operations=("backup", "restore", "verify", "inventory", "prune"),
     basis="bytes estimated by the client's scan, hard links once",
     sizes=(
@@ -55,8 +55,15 @@ _FAULT = re.compile(
     r"unexpected command|.{0,60}unable to |.{0,400}\b(?:error|ERROR|[Ff]ailed|could not|Could not|cannot) ?"
     r"|.{0,60}(?:Permission denied|No space left on device)|another instance of burp|Unable to "
 )
-_HARMLESS = ("SSL", "main socket", "error log", "will be retried")
-_PREFIXED = re.compile(r".{0,80}e:[0-9A-F]{4}:(.*)$")
+_HARMLESS = ("SSL", "main socket", "error log", "will be retried", "Could not find ssl_")  # a first contact has none
+_PREFIXED = re.compile(r".{0,120}\be:[0-9A-F]{4}:([^']*)")
+_WARNED = re.compile(
+    r"WARNING: (?:Could not (?:open|stat|transfer file in:?|[a-z]{1,20} file) |Path exists: )"
+    r"(/.{1,4000}?)(?:: [A-Z].{0,200})?$"
+)
+_DAMAGED = re.compile(r"WARNING: (?:md5sum|checksum) for '[a-zA-Z]:[0-9A-F]{4}:(/[^(]{1,4000}) \(")
+_RETURNED = re.compile(r"(/.{1,1000}) returned: [1-9][0-9]{0,2}$")
+_LEADING_PATH = re.compile(r"(/[^:]{1,4000}): (?:Could not|could not|error)")
 _ENDINGS = (
     ("backup finished ok", "backup"), ("Backup completed", "backup"), ("restore finished", "restore"),
     ("verify finished", "verify"), ("List finished ok", "list"), ("Delete finished ok", "delete"),
@@ -66,8 +73,8 @@ _ACTIONS: dict[str, tuple[Operation, str]] = {
     "backup": ("backup", ""), "b": ("backup", ""), "t": ("backup", ""), "timer": ("backup", ""),
     "T": ("inventory", "timer-check"), "r": ("restore", ""), "restore": ("restore", ""), "v": ("verify", ""),
     "verify": ("verify", ""), "l": ("inventory", "list"), "list": ("inventory", "list"), "L": ("inventory", "list"),
-    "d": ("prune", "delete"), "delete": ("prune", "delete"), "e": ("inventory", "estimate"),
-    "estimate": ("inventory", "estimate"), "D": ("verify", "diff"), "diff": ("verify", "diff"),
+    "d": ("verify", ""), "delete": ("prune", ""), "e": ("inventory", "estimate"),
+    "estimate": ("inventory", "estimate"), "D": ("verify", ""), "diff": ("verify", ""),
 }  # fmt: skip
 
 
@@ -87,6 +94,8 @@ class _Draft:
     ended: bool = False
     skipped: bool = False
     fatal: bool = False
+    damaged: bool = False
+    unfound: bool = False
     version: str = ""
     started: datetime | None = None
     last: datetime | None = None
@@ -170,11 +179,25 @@ def _read_words(draft: _Draft, words: str) -> None:
     elif (version := _VERSION.match(words)) is not None:
         draft.version = version.group(1)
     elif words.startswith("WARNING: "):
-        draft.troubles.add(words, severity="warning")
-    elif _FAULT.match(words) and not words.startswith(_HARMLESS):
-        told = _PREFIXED.match(words)
+        _read_warning(draft, words)
+    elif (told := _PREFIXED.match(words)) is not None and words.startswith(("unexpected", "main socket")):
         draft.fatal = True
-        draft.troubles.add(told.group(1) if told else words)
+        draft.troubles.add(told.group(1))
+    elif _RETURNED.match(words) or (_FAULT.match(words) and not words.startswith(_HARMLESS)):
+        draft.fatal = True
+        named = _RETURNED.match(words) or _LEADING_PATH.match(words)
+        draft.troubles.add(words, path=named.group(1) if named else None)
+
+
+def _read_warning(draft: _Draft, words: str) -> None:
+    """A damaged file makes a verification fail; one that was not found may have been a whole root of the selection."""
+    if "did not match" in words and (bad := _DAMAGED.match(words)) is not None:
+        draft.damaged = True
+        draft.troubles.add(words, path=bad.group(1))
+    elif not _RETURNED.match(words.removeprefix("WARNING: ")):  # the line before has said so
+        named = _WARNED.match(words)
+        draft.unfound = draft.unfound or words.startswith("WARNING: Could not stat ")
+        draft.troubles.add(words, path=named.group(1) if named else None, severity="warning")
 
 
 def _action_of(draft: _Draft, command: str) -> tuple[Operation, str]:
@@ -189,6 +212,8 @@ def _outcome(draft: _Draft, code: int | None) -> Outcome:
     """Success by the words of an end, by statistics with an end, or by the client's exit code."""
     if draft.skipped and code in (None, 3):
         return "skipped"
+    if draft.damaged:
+        return "failure"
     if code == 2:  # the client's own code for a restore or backup with warnings
         return "warning"
     if draft.fatal and not (draft.ended and code == 0):
@@ -206,7 +231,8 @@ def _job_log(draft: _Draft, body: Delivery) -> JobLog:
     operation, action = _action_of(draft, body.command)
     outcome = _outcome(draft, body.exit_code)
     good = outcome in ("success", "warning")
-    protected = draft.sizes.get("bytes_estimated") if good and operation == "backup" else None
+    whole = good and not draft.unfound
+    protected = draft.sizes.get("bytes_estimated") if whole and operation == "backup" else None
     transferred = draft.sizes.get("bytes_received") if operation == "backup" else None
     sources = {"protected_bytes": "bytes_estimated"} if protected is not None else {}
     return JobLog(
@@ -222,7 +248,7 @@ def _job_log(draft: _Draft, body: Delivery) -> JobLog:
         transferred_bytes=transferred,
         sources=sources if transferred is None else {**sources, "transferred_bytes": "bytes_received"},
         basis="logical-once" if protected is not None else None,
-        complete=None if outcome in ("unknown", "skipped") else good,
+        complete=None if outcome in ("unknown", "skipped") or (good and not whole) else good,
         checksum_ok=outcome == "success" if operation == "verify" and outcome != "unknown" else None,
         files=draft.files,
         errors=draft.troubles.kept,
