@@ -21,8 +21,8 @@ from integrations.logs.troubles import Troubles
 LABEL = "rdiff-backup"
 MARKS = ("rdiff-backup", "[ Session statistics ]", "TotalDestinationSizeChange")
 GUIDE = Guide(
-    releases="1.2 to 2.6, with the old and the new command line",
-    written_from="real logs of 2.2.2 and the vendor's manual",
+    releases="2.2 with the old and the new command line; 1.2, 2.0 and 2.6 by the manual",
+    written_from="real logs of 2.2.2 and the vendor's manual of exit codes and messages",
     operations=("backup", "restore", "verify", "inventory", "prune"),
     basis="sum of the lengths of all files at the source, hard links each time",
     sizes=(
@@ -53,6 +53,10 @@ _OLD = re.compile(
     r"|Warning: |Previous backup)"
 )
 _OLD_FAULT = re.compile(r"(?:SpecialFileError|ListError|UpdateError)[: ]")
+_DEPRECATED = "this command line interface is deprecated"
+_EXCEPTION = re.compile(r"[\w.]{1,80}(?:Error|Exception|Interrupt)(?:: |$)|ssh: |rdiff-backup: error: ")
+_CHANGE = re.compile(r"(?:changed|new|deleted|metadata [a-z ,]{1,60}|data changed): (\S.{0,4000})$")
+_DIGEST = re.compile(r"digest of file (.{1,1000}?) '[0-9a-f]{40}' doesn't match")
 _QUOTED = re.compile(r"b?['\"](/[^'\"]{1,1000})['\"]")
 _NAMED = re.compile(r"(?:[Pp]ath|[Dd]irectory|file|source|File) '?(/\S{1,1000}?)'?(?: |,|$)")
 _FIRST_QUOTED = re.compile(r"(?:ListError|UpdateError|SpecialFileError):? '?([^'\s]{1,1000})'? ")
@@ -62,13 +66,14 @@ _ACTIONS: dict[str, tuple[Operation, str]] = {
     "verify": ("verify", ""),
     "list": ("inventory", "list"),
     "info": ("inventory", "info"),
-    "compare": ("verify", "compare"),
+    "compare": ("verify", ""),
     "remove": ("prune", ""),
     "regress": ("prune", "regress"),
     "calculate": ("inventory", "stats"),
     "test": ("inventory", "test"),
     "complete": ("inventory", "complete"),
 }
+_WORDS = frozenset({*_ACTIONS, "increments", "files", "average", "statistics"})
 _OLD_OPTIONS = {
     "-r": "restore", "--restore-as-of": "restore", "--verify": "verify", "--verify-at-time": "verify",
     "--verify-full": "verify", "--list-increments": "list", "-l": "list", "--list-at-time": "list",
@@ -108,16 +113,21 @@ class _Draft:
     fatal: bool = False
     verified: bool | None = None
     began: bool = False
+    differs: bool = False
+    traceback: str = ""
 
 
 def parse(body: Delivery, context: Context) -> tuple[JobLog, ...]:
     """One run: rdiff-backup does one thing per call."""
     draft = _Draft()
+    call = _main_call(list(invocations(body.command, _NAMES)))
+    compares = call is not None and _action_of(call) == "compare"
     for line in log_lines(body.stdout, body.stderr):
         if line.text:
-            _read_line(draft, line.text)
-    calls = list(invocations(body.command, _NAMES))
-    return (_job_log(draft, _main_call(calls), body),)
+            _read_line(draft, line.text, compares=compares)
+    if draft.traceback and not draft.troubles.total:
+        draft.troubles.add(draft.traceback)
+    return (_job_log(draft, call, body),)
 
 
 def _main_call(calls: list[Invocation]) -> Invocation | None:
@@ -125,7 +135,7 @@ def _main_call(calls: list[Invocation]) -> Invocation | None:
     return next((call for call in calls if _action_of(call) == "backup"), calls[0] if calls else None)
 
 
-def _read_line(draft: _Draft, line: str) -> None:
+def _read_line(draft: _Draft, line: str, *, compares: bool) -> None:
     figure = _FIGURE.match(line) if line[0].isupper() else None
     if figure is not None:
         draft.figures[figure.group(1)] = float(figure.group(2))
@@ -135,6 +145,14 @@ def _read_line(draft: _Draft, line: str) -> None:
         draft.closed = draft.closed or "Errors" in draft.exact
     elif (level := _LEVEL.match(line)) is not None:
         _read_leveled(draft, level.group(1), level.group(2), line)
+    elif (change := _CHANGE.match(line)) is not None and compares:
+        draft.differs = True
+        draft.troubles.add(line, path=change.group(1))
+    elif line.startswith("Traceback (most recent"):
+        draft.fatal, draft.traceback = True, line  # its last line says why
+    elif _EXCEPTION.match(line):
+        draft.fatal = True
+        _add(draft, line, "error")
     elif _OLD.match(line):
         draft.fatal = draft.fatal or line.startswith(("Fatal Error", "Traceback", "Exception "))
         _add(draft, line, "warning" if line.startswith(("Warning", "Previous")) or _OLD_FAULT.match(line) else "error")
@@ -148,16 +166,17 @@ def _read_leveled(draft: _Draft, level: str, words: str, line: str) -> None:
         if "verified successfully" in words:
             draft.verified = True
     elif level == "ERROR":
-        draft.fatal = draft.fatal or "failed on step" in words or "does not exist" in words
+        compared = draft.differs and words.startswith("Action compare failed on step run")
+        draft.fatal = draft.fatal or ("failed on step" in words and not compared) or "does not exist" in words
         _add(draft, line, "error")
-    else:
-        if "hash" in words and ("doesn't match" in words or "does not match" in words):
+    elif _DEPRECATED not in words:
+        if ("hash" in words or "digest" in words) and ("doesn't match" in words or "does not match" in words):
             draft.verified = False
         _add(draft, line, "warning")
 
 
 def _add(draft: _Draft, line: str, severity: str) -> None:
-    match = _QUOTED.search(line) or _NAMED.search(line) or _FIRST_QUOTED.search(line)
+    match = _DIGEST.search(line) or _QUOTED.search(line) or _NAMED.search(line) or _FIRST_QUOTED.search(line)
     path = match.group(1) if match else None
     draft.troubles.add(line, path=path, severity="error" if severity == "error" else "warning")
 
@@ -177,7 +196,8 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
         operation = "restore"
     outcome = _outcome(draft, call, body.exit_code)
     measured = outcome in ("success", "warning") and operation == "backup" and draft.closed
-    paths = [word for word in positional(call.arguments, _VALUED) if word not in _ACTIONS] if call else []
+    paths = [word for word in positional(call.arguments, _VALUED) if word not in _WORDS] if call else []
+    to_second = operation == "backup" or name == "compare"
     exact = draft.exact
     changed = exact["NewFileSize"] + exact["ChangedSourceSize"] if measured and _has_changes(exact) else None
     protected = exact.get("SourceFileSize") if measured else None
@@ -186,7 +206,7 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
         operation=operation,
         outcome=outcome,
         action=action,
-        repository=paths[-1] if operation == "backup" and len(paths) > 1 else paths[0] if paths else "",
+        repository=paths[-1] if to_second and len(paths) > 1 else paths[0] if paths else "",
         roots=tuple(paths[:1]) if operation == "backup" and len(paths) > 1 else (),
         started_at=unix(draft.figures.get("StartTime")),
         ended_at=unix(draft.figures.get("EndTime")),
@@ -196,7 +216,7 @@ def _job_log(draft: _Draft, call: Invocation | None, body: Delivery) -> JobLog:
         sources=_sources(protected, changed),
         basis="logical-each" if protected is not None else None,
         complete=None if outcome == "unknown" else outcome in ("success", "warning"),
-        checksum_ok=draft.verified if operation == "verify" else None,
+        checksum_ok=False if draft.differs else draft.verified if operation == "verify" else None,
         files=_files(exact),
         files_failed=exact.get("Errors"),
         errors=draft.troubles.kept,
@@ -229,8 +249,12 @@ def _outcome(draft: _Draft, call: Invocation | None, code: int | None) -> Outcom
     """Success only by the tool's exit code, or by statistics that came to their end."""
     if draft.fatal or draft.verified is False:
         return "failure"
-    if code is not None and code != 0:  # 2.2 and later: bits for warnings (2, 4, 8) beside those for errors (1)
-        return "warning" if code in (2, 4, 8) and draft.closed and not draft.troubles.errors else "failure"
+    if draft.differs and code in (None, 1, 2):  # of a comparison: the repository itself was readable
+        return "warning"
+    if (
+        code is not None and code != 0
+    ):  # 2.2 and later: bits of warnings (2), failed (4) and odd files (8); 1 is an error
+        return "warning" if code & ~14 == 0 and code > 0 and not draft.troubles.errors else "failure"
     masked = call.masked if call is not None else True
     if not draft.closed and draft.verified is None and (code is None or masked):
         return "failure" if draft.troubles.errors else "unknown"
