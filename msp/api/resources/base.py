@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from rest_framework import serializers
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -40,7 +41,7 @@ class ApiView(APIView):
     ``most_bytes`` is the largest body that is taken.
     """
 
-    parser_classes = (BoundedJSONParser,)
+    parser_classes: tuple[type[BaseParser], ...] = (BoundedJSONParser,)
     reads: str | None = "read"
     writes: str | None = "write"
     most_bytes = MAX_JSON_BYTES

@@ -37,7 +37,7 @@ class MeasurementSerializer(serializers.Serializer[Any]):
 
     uid = serializers.UUIDField()
     measured_at = serializers.DateTimeField()
-    source = WordField(SOURCES)
+    source = WordField(SOURCES)  # type: ignore[assignment]  # a field here, not the name of one
     form = serializers.CharField(help_text="Which kind of inventory it was: wrapper, find, powershell, rclone, ...")
     bytes_once = size_field("Hard links once; null where they could not be told apart.")
     bytes_each = size_field("Hard links each time.")

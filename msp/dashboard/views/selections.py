@@ -94,7 +94,7 @@ def sent_definition(request: StaffRequest) -> bytes:
         return request.POST.get("content", "").encode("utf-8", "replace")
     if (sent.size or 0) > MAX_DEFINITION:
         raise Refused(f"A definition is at most {MAX_DEFINITION // 2**20} MiB.", status=409)
-    return sent.read()
+    return bytes(sent.read())
 
 
 def chosen_kind(request: StaffRequest) -> str:

@@ -107,7 +107,7 @@ def test_each_path_and_each_inode_counts_once(files: list[tuple[tuple[str, ...],
     size_of = {inode: size for _, size, inode in files}
     lines = "".join(f"{size_of[inode]}\t1:{inode}:9\t/srv/{'/'.join(path)}\n" for path, _, inode in files)
     found = measured(own(lines.encode()))
-    first = {}
+    first: dict[tuple[str, ...], int] = {}
     for path, _, inode in files:
         first.setdefault(path, inode)
     assert found.files == len(first)
@@ -127,9 +127,9 @@ def test_what_was_seen_is_not_new(names: list[bytes]) -> None:
 def test_a_full_memory_says_so() -> None:
     seen = Seen(100)
     assert all(seen.is_new(b"%d" % at) for at in range(100))
-    assert not seen.full
+    was_full = seen.full
     assert seen.is_new(b"another")
-    assert seen.full
+    assert (was_full, seen.full) == (False, True)
     assert not seen.is_new(b"7")
 
 
