@@ -27,3 +27,21 @@ def run_of(stderr: str, *, command: str, code: int | None, stdout: str = "") -> 
 def test_silence(command: str, code: int | None, operation: str, outcome: str) -> None:
     run = run_of("", command=command, code=code)
     assert (run.operation, run.outcome) == (operation, outcome)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code", "outcome"),
+    [
+        ("WARNING: Action restore emitted warnings, see previous messages for details", 2, "warning"),
+        ("WARNING: something", 6, "warning"),
+        ("WARNING: something", 3, "failure"),
+        ("WARNING: something", 137, "failure"),
+        ("Traceback (most recent call last):", 1, "failure"),
+        ("WARNING: this command line interface is deprecated and will disappear", 0, "success"),
+    ],
+)
+def test_exit_codes_are_bits(stderr: str, code: int, outcome: str) -> None:
+    run = read(
+        Delivery(stdout=b"", stderr=stderr.encode(), command="rdiff-backup restore /b/x /srv/x", exit_code=code)
+    ).runs[0]
+    assert run.outcome == outcome
