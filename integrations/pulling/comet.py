@@ -77,7 +77,7 @@ def fetch(config: Config, session: Session, *, cursor: Mapping[str, Any], now: d
     return Pulled(
         tuple(deliveries),
         {**after, "running": sorted({*running, *still})},
-        more=is_cut or end < progress.clock or len(missed) > MOST_LOST,
+        more=is_cut or end < progress.clock or (len(missed) > MOST_LOST and bool(taken)),
     )
 
 

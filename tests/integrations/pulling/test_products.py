@@ -14,7 +14,8 @@ import pytest
 
 from integrations.configuration import BadConfig
 from integrations.errors import PermanentFailure, TemporaryFailure
-from integrations.pulling import LoginRefused, Session, urbackup
+from integrations.pulling import LoginRefused, Session
+from integrations.pulling.progress import progress_of
 from integrations.pulling.urbackup import answer_to
 from integrations.pulling.vspc import Console
 from tests.doubles.raw_server import RawServer, certificate_for
@@ -138,13 +139,12 @@ def test_a_pbs_token_must_be_one(pbs: Bench, token: str) -> None:
 
 def test_an_urbackup_session_that_ended_is_opened_once_more(ur: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ur.end_job(NOW - HOUR)
-    real = urbackup.progress_of
 
     def ended(*told: object, **values: object) -> object:
         ur.server.end_sessions()
-        return real(*told, **values)  # type: ignore[arg-type]
+        return progress_of(*told, **values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(urbackup, "progress_of", ended)
+    monkeypatch.setattr("integrations.pulling.urbackup.progress_of", ended)
     assert len(ur.pull().deliveries) == 1
     assert ur.server.asked.count("/x") == 7  # salt, login, the list, the refusal, salt, login, the log
 
