@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from msp.backups.changing import change_job
 from msp.backups.models import BackupJob, JobRun, JobSelectionSpan, JobState
-from msp.estate.models import Selection
+from msp.estate.models import Selection, Volume
 from msp.estate.queries import Reach
 from msp.estate.spans import Actor, BadChange
 from msp.ingest.assigning import Assigned, assign
-from msp.ingest.models import Assignment, AssignmentRule, InboxItem
+from msp.ingest.models import Assignment, AssignmentRule, InboxItem, Receipt
 from msp.ingest.previewing import preview_rule, read_waiting
 from msp.ingest.proposing import accept_second_way, give_own_selection, list_proposed
+from msp.ingest.queries import may_see_whole
+from msp.ingest.replaying import find_receipts
 from msp.ingest.rule_changing import delete_rule, move_rule, rule_of, store_rule
 from msp.tenants.models import AuditEntry
 from tests.ingest.test_assigning import NOW, items, log, post, process, read
@@ -253,3 +256,53 @@ def test_two_ways_in_one_batch_and_other_clients(world: World) -> None:
     states = dict(BackupJob.objects.of(world.tenant).exclude(pk=world.job.pk).values_list("name", "state"))
     assert states == {"a": "active", "b": "proposed", "c": "active"}
     assert Selection.objects.of(world.tenant).filter(host="h").count() == 2
+
+
+def test_a_reseller_sees_of_a_shared_log_its_own_guests_only(world: World, holding: Any) -> None:
+    rule(world, patterns={"item": "{client}-*"}, action="new_job", name_template="{item}")
+    receipts = [
+        Receipt.objects.of(world.tenant).get(pk=post(holding, log(*runs), name=str(at)))
+        for at, runs in enumerate([
+            [{"job": "pve", "item": "acme-dental-web"}, {"job": "pve", "item": "bay-bakery-db"}],
+            [{"job": "pve", "item": "bay-bakery-db", "run_id": "2"}],
+            [{"job": "pve", "item": "bay-bakery-db", "run_id": "3"}, {"job": "pve", "item": "nobody-1"}],
+        ])
+    ]  # fmt: skip
+    process()
+    for receipt in receipts:
+        receipt.refresh_from_db()
+    reach = Reach(world.tenant.pk, frozenset({world.reseller.pk}))
+    assert [may_see_whole(reach, receipt) for receipt in receipts] == [False, True, False]
+    assert all(may_see_whole(Reach(world.tenant.pk), receipt) for receipt in receipts)
+    runs = JobRun.objects.of(world.tenant).filter(receipt_id=receipts[0].pk)
+    assert set(runs.values_list("client_id", flat=True)) == {world.client.pk, world.resold_client.pk}
+
+
+def test_replay_finds_what_a_rule_assigned_and_what_a_server_sent(world: World, holding: Any) -> None:
+    row = rule(world, patterns={"job": "{client}-*"}, action="new_job")
+    ruled = post(holding, log({"job": "acme-dental-a"}))
+    held = post(holding, log({"job": "zzz"}), name="2")
+    other = post(world.server, log({"job": "files"}), name="3")
+    process()
+
+    def found(**values: Any) -> set[int]:
+        return set(find_receipts(world.tenant, **values).values_list("pk", flat=True))
+
+    assert found(rule_id=row.pk) == {ruled}
+    assert found(server_id=holding.pk) == {ruled, held}
+    assert found(server_id=world.server.pk) == {other}
+    assert set(find_receipts(world.other, server_id=holding.pk)) == set()
+
+
+def test_a_volume_changes_nothing_else_and_is_of_the_jobs_server(world: World, holding: Any) -> None:
+    first, second = (Volume.objects.of(world.tenant).create(server=world.server, name=name) for name in ("v1", "v2"))
+    elsewhere = Volume.objects.of(world.tenant).create(server=holding, name="v1")
+    for volume in (first, second):
+        change_job(world.tenant, world.job.pk, {"volume": volume}, actor=PERSON)
+    with pytest.raises(BadChange, match="another server"):
+        change_job(world.tenant, world.job.pk, {"volume": elsewhere}, actor=PERSON)
+    entry = AuditEntry.objects.of(world.tenant).order_by("-pk")[0]
+    assert (entry.before, entry.after) == ({"volume": "v1"}, {"volume": "v2"})
+    post(world.server, log({"job": "files"}))
+    process()
+    assert JobRun.objects.of(world.tenant).get().job_id == world.job.pk
