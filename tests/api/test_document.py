@@ -18,9 +18,10 @@ from msp.api.problems import Problem
 from msp.channels.addressing import make_address
 from msp.channels.models import Mailbox, PullSource
 from msp.estate.spans import Actor
+from msp.ingest.models import AssignmentRule, InboxItem
 from tests.api.conftest import Caller
 from tests.api.things import Things
-from tests.world import START, World
+from tests.world import START, World, make_job
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.S) if block.startswith("curl")]
@@ -59,6 +60,11 @@ def values(things: Things, world: World) -> dict[str, str]:
         server=world.server, name="s", kind="comet", config={"url": "http://127.0.0.1:1", "username": "u"},
         secrets={"password": "p"}, check_after=START, created_at=START,
     )  # fmt: skip
+    named["RULE"] = AssignmentRule.objects.of(world.tenant).create(name="r", position=1, patterns={"job": "z"})
+    named["ITEM"] = InboxItem.objects.of(world.tenant).create(
+        receipt_id=1, place=0, reason="unassigned", source_job="j", opened_at=START
+    )
+    named["PROPOSED"] = make_job(world.tenant, world.server, world.client, "second", state="proposed")
     return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
 
 
