@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -121,7 +121,7 @@ def sizes_of_selections(reach: Reach, selection_ids: Collection[int]) -> list[Si
         return []
     with connection.cursor() as cursor:
         cursor.execute(SIZES, {"tenant": reach.tenant_id, "selections": ids})
-        return [SizeRow(*row[:-1], as_details(row[-1])) for row in cursor.fetchall()]
+        return [replace(SizeRow(*row[:-1]), details=as_details(row[-1])) for row in cursor.fetchall()]
 
 
 def as_details(told: Any) -> dict[str, Any]:
