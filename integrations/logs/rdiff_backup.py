@@ -22,7 +22,7 @@ LABEL = "rdiff-backup"
 MARKS = ("rdiff-backup", "[ Session statistics ]", "TotalDestinationSizeChange")
 GUIDE = Guide(
     releases="2.2 with the old and the new command line; 1.2, 2.0 and 2.6 by the manual",
-    written_from="real logs of 2.2.2 and the vendor's manual of exit codes and messages",
+    written_from="real logs of 2.2.2; exit codes and messages of 2.2 and later in its source",
     operations=("backup", "restore", "verify", "inventory", "prune"),
     basis="sum of the lengths of all files at the source, hard links each time",
     sizes=(
@@ -249,11 +249,9 @@ def _outcome(draft: _Draft, call: Invocation | None, code: int | None) -> Outcom
     """Success only by the tool's exit code, or by statistics that came to their end."""
     if draft.fatal or draft.verified is False:
         return "failure"
-    if draft.differs and code in (None, 1, 2):  # of a comparison: the repository itself was readable
+    if draft.differs and (code in (None, 1) or code & ~14 == 0):  # the repository itself was readable
         return "warning"
-    if (
-        code is not None and code != 0
-    ):  # 2.2 and later: bits of warnings (2), failed (4) and odd files (8); 1 is an error
+    if code is not None and code != 0:  # 1 is an error; bits since 2.2: warnings (2), files failed (4) or odd (8)
         return "warning" if code & ~14 == 0 and code > 0 and not draft.troubles.errors else "failure"
     masked = call.masked if call is not None else True
     if not draft.closed and draft.verified is None and (code is None or masked):

@@ -45,3 +45,12 @@ def test_exit_codes_are_bits(stderr: str, code: int, outcome: str) -> None:
         Delivery(stdout=b"", stderr=stderr.encode(), command="rdiff-backup restore /b/x /srv/x", exit_code=code)
     ).runs[0]
     assert run.outcome == outcome
+
+
+@pytest.mark.parametrize(("code", "line"), [(1, "ERROR: Action compare failed on step run"), (8, "WARNING: x")])
+def test_differences_are_a_warning_in_old_and_new_releases(code: int, line: str) -> None:
+    body = Delivery(
+        b"changed: db/dump.sql\n", line.encode(), command="rdiff-backup compare /srv/x /b/x", exit_code=code
+    )
+    run = read(body).runs[0]
+    assert (run.outcome, run.checksum_ok, run.errors[0].path) == ("warning", False, "db/dump.sql")
