@@ -176,7 +176,12 @@ def _read_leveled(draft: _Draft, level: str, words: str, line: str) -> None:
 
 
 def _add(draft: _Draft, line: str, severity: str) -> None:
-    match = _DIGEST.search(line) or _QUOTED.search(line) or _NAMED.search(line) or _FIRST_QUOTED.search(line)
+    match = (
+        ("digest" in line[:200] and _DIGEST.search(line[:2000]))
+        or _QUOTED.search(line)
+        or _NAMED.search(line)
+        or _FIRST_QUOTED.search(line)
+    )
     path = match.group(1) if match else None
     draft.troubles.add(line, path=path, severity="error" if severity == "error" else "warning")
 
