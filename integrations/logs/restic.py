@@ -29,7 +29,7 @@ MARKS = (
 )  # fmt: skip
 GUIDE = Guide(
     releases="0.9 to 0.18",
-    written_from="real logs of runs, and restic's sources",
+    written_from="real logs of runs of 0.14, and restic's sources for other releases",
     operations=("backup", "copy", "restore", "verify", "prune", "inventory"),
     basis="logical, hard links each time: the whole selection, also on incremental runs",
     sizes=(
@@ -515,7 +515,8 @@ def _read_text(reader: _Reader, line: str) -> None:
     elif _SNAPSHOT.match(stripped):
         _read_snapshot(reader, stripped)
     elif _SNAPSHOT_TABLE.match(stripped) and reader.draft.task in (None, "list"):
-        reader.start("list").done = True
+        (reader.start("list") if stripped.startswith("ID") else reader.draft).task = "list"
+        reader.draft.done = True
     else:
         _read_progress(reader, line)
 
@@ -544,7 +545,7 @@ def _read_trouble(reader: _Reader, line: str) -> bool:
     """True where the line is one of trouble, or belongs to one."""
     if line.startswith("Fatal: "):
         _read_fatal(reader, line.removeprefix("Fatal: "))
-    elif line.startswith("unable to create lock in backend: "):
+    elif line.startswith(("unable to create lock in backend: ", "invalid id ")):
         _fail(reader, line)
     elif line.startswith(("error: ", "error for tree ", "scan: ")):
         message = line.removeprefix("error: ")
@@ -586,7 +587,7 @@ def _read_fatal(reader: _Reader, message: str) -> None:
 
 
 def _miss_root(reader: _Reader, path: str, line: str) -> None:
-    if reader.draft.done:
+    if reader.draft.done and (reader._stream == "stdout" or len(reader.drafts) > 1):
         reader._open(None)
     reader.draft.root_missing = True
     reader.draft.troubles.add(line, path=path, kind="other")
