@@ -41,7 +41,7 @@ MARKS = (
 )  # fmt: skip
 GUIDE = Guide(
     releases="1.1 to 2.0",
-    written_from="real logs of runs, and Borg's sources",
+    written_from="real logs of runs of 1.2, and Borg's sources for other releases",
     operations=("backup", "restore", "verify", "prune", "inventory"),
     basis="logical, hard links once, with a little metadata; only with --stats or --json",
     sizes=(
@@ -450,7 +450,7 @@ _DAMAGE = re.compile(
 _CHANGED = re.compile(r"(.{1,4000}): file (?:changed|type changed|vanished) while we (?:backed it up|read it)")
 _NEVER_MATCHED = re.compile(r"Include pattern '?(.{1,1000}?)'? never matched")
 _WARNING = re.compile(r"(?:Warning|WARNING): |Remote: Warning|.{1,1000}: .{0,40}(?:not supported|skipped, unreadable)")
-_OVER = re.compile(r"Keyboard interrupt|Received SIG(?:INT|TERM|HUP)|.{0,40}KeyboardInterrupt")
+_OVER = re.compile(r"Keyboard interrupt|Got Ctrl-C|Received SIG(?:INT|TERM|HUP)|.{0,40}KeyboardInterrupt")
 
 
 def _read_text(reader: _Reader, line: str) -> None:

@@ -150,4 +150,4 @@ def test_borgmatic_is_another_product() -> None:
         + STATS
         + "\nsummary:\n/etc/borgmatic/x.yaml: Successfully ran configuration file\n"
     )
-    assert read(Delivery(stdout=log.encode())).format is None
+    assert read(Delivery(stdout=log.encode())).format == "borgmatic"
