@@ -36,7 +36,7 @@ MARKS = (
 )
 GUIDE = Guide(
     releases="2.6 to 3.4, and openrsync's messages",
-    written_from="real logs of runs, and rsync's sources",
+    written_from="real logs of runs of 3.5, and rsync's sources for other releases",
     operations=("backup", "restore"),
     basis="logical, hard links each time; symbolic links count by their length",
     sizes=(
@@ -301,7 +301,8 @@ def _read_trouble(reader: _Reader, line: str) -> bool:
 
 def _end(reader: _Reader, line: str, code: int) -> None:
     draft = reader.draft
-    if draft.code is not None and draft.ended_in == reader.stream:
+    both_ends_interrupted = code == 20 and draft.code == 20 and not draft.summed_up
+    if draft.code is not None and draft.ended_in == reader.stream and not both_ends_interrupted:
         reader.drafts.append(_Draft())
         draft = reader.draft
     draft.code = code

@@ -167,4 +167,14 @@ def test_the_same_silent_log_on_two_nights_has_no_id_of_its_own() -> None:
 
 
 def test_rsnapshot_is_another_product() -> None:
-    assert read(Delivery(stdout=b"echo 16742 > /srv/rsnap.pid \n/usr/bin/rsync -a \\\n" + SENT.encode())).format is None
+    log = b"echo 16742 > /srv/rsnap.pid \n/usr/bin/rsync -a \\\n" + SENT.encode()
+    assert read(Delivery(stdout=log)).format == "rsnapshot"
+
+
+def test_both_ends_of_an_interrupted_call_are_one_run() -> None:
+    log = "".join(
+        f"rsync error: received SIGINT, SIGTERM, or SIGHUP (code 20) at {place} [{side}=3.5.0]\n"
+        for place, side in (("io.c(586)", "generator"), ("rsync.c(874)", "sender"))
+    )
+    run = run_of(log, exit_code=20, command="rsync -a /srv/data/ /srv/copy/")
+    assert (run.outcome, run.complete, run.errors_total) == ("cancelled", False, 2)
