@@ -32,7 +32,7 @@ MARKS = (
 )  # fmt: skip
 GUIDE = Guide(
     releases="1.5 to 2.0",
-    written_from="real logs of runs, and borgmatic's sources",
+    written_from="real logs of runs of 1.7, and borgmatic's sources for other releases",
     operations=("backup", "restore", "verify", "prune", "inventory"),
     basis="logical, hard links once, as Borg counts; only with --stats or --json",
     sizes=(
@@ -424,9 +424,14 @@ def _settled(runs: Iterable[JobLog], told: _Told) -> tuple[JobLog, ...]:
     return tuple(_finished(run, told, alone=alone) for run in listed)
 
 
+# Borg names the step it failed at (``open:``, ``stat:``) except where the path it was asked for is not there
+_MISSING_ROOT = re.compile(r"/[^\n]{1,4000}?(?<!: open)(?<!: stat)(?<!: read)(?<!: scandir): \[Errno 2\] ")
+
+
 def _finished(run: JobLog, told: _Told, *, alone: bool) -> JobLog:
     bad = run.outcome in ("failure", "cancelled", "unknown")
-    complete = False if run.complete is False and run.operation == "backup" else None
+    missed = run.complete is False or any(_MISSING_ROOT.match(error.message) for error in run.errors)
+    complete = False if missed and run.operation == "backup" else None
     if run.operation == "backup" and run.outcome in ("failure", "cancelled"):
         complete = False
     elif run.operation == "backup" and run.outcome == "success" and told.code == 0:
