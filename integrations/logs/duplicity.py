@@ -52,7 +52,7 @@ MARKS = (
 )  # fmt: skip
 GUIDE = Guide(
     releases="0.6 to 3.0, and duply around it",
-    written_from="real logs of runs, and duplicity's sources and translations",
+    written_from="real logs of runs of 0.8, and duplicity's sources and translations for other releases",
     operations=("backup", "restore", "verify", "prune", "inventory", "copy"),
     basis="logical, hard links each time; folders count with what their entry occupies",
     sizes=(
