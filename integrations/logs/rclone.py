@@ -28,6 +28,7 @@ from integrations.logs.rclone_words import (
     ELAPSED,
     FAILED_TO,
     FATAL,
+    FATAL_STEP,
     GUIDE,
     KNOWN,
     LINE,
@@ -247,7 +248,7 @@ def _add_error(draft: _Draft, words: str, path: str) -> None:
         draft.ended_at = draft.stamp
     elif not path and not ATTEMPT.match(words):
         named = KNOWN.match(words) or re.match(r"(.{1,1000}?): (.+)$", words)
-        path = str(named.group(1)) if named else ""
+        path = str(named.group(1)) if named and not FATAL_STEP.match(words) else ""
     if (match := ATTEMPT.match(words)) is not None:
         draft.made_good = match.group(3) == "succeeded"
         if draft.made_good:

@@ -12,7 +12,7 @@ from integrations.logs.joblog import Operation
 
 GUIDE = Guide(
     releases="1.40 to 1.71",
-    written_from="real logs of runs, and rclone's sources",
+    written_from="real logs of runs of 1.60, and rclone's sources for other releases",
     operations=("copy", "verify", "prune", "inventory"),
     basis="logical, each file with its size; only rclone size of a local folder tells it",
     sizes=(
@@ -107,3 +107,4 @@ TOTALS = re.compile(r"Total (objects|size): .{0,60}?(?:\(([0-9]{1,20})(?: Bytes?
 PLAIN_COUNT = re.compile(r"Total objects: +([0-9]{1,20})$")
 DRY = ("as --dry-run is set", "Not deleting as --dry-run", "Not copying as --dry-run", "Not updating as --dry-run")
 DONE = ("Copied (", "Multi-thread Copied (", "Moved (", "Copied with ")
+FATAL_STEP = re.compile(r"(?:Cancelling sync due to fatal error|Got fatal error on [a-z ]{1,40}): ")
