@@ -155,7 +155,9 @@ def with_attachment(content: bytes, name: str, kind: str = "octet-stream") -> Em
 
 
 @pytest.mark.parametrize(
-    ("content", "name"), [(gzip.compress(LOG.encode()), "restic.log.gz"), (zipped(restic_log=LOG.encode()), "logs.zip")]
+    ("content", "name"),
+    [(gzip.compress(LOG.encode()), "restic.log.gz"), (zipped(restic_log=LOG.encode()), "logs.zip")],
+    ids=["gzip", "zip"],
 )
 def test_a_packed_log_is_unpacked(content: bytes, name: str) -> None:
     reading = read(Delivery(stdout=with_attachment(content, name).as_bytes()))
