@@ -31,8 +31,8 @@ MARKS = (
     "Compacting segments", "consistency checks", '"repository"',
 )  # fmt: skip
 GUIDE = Guide(
-    releases="1.5 to 2.0",
-    written_from="real logs of runs of 1.7, and borgmatic's sources for other releases",
+    releases="1.5 to 2.1",
+    written_from="real logs of runs of 1.7 and 2.1, and borgmatic's sources for other releases",
     operations=("backup", "restore", "verify", "prune", "inventory"),
     basis="logical, hard links once, as Borg counts; only with --stats or --json",
     sizes=(

@@ -51,8 +51,8 @@ MARKS = (
     "ultimo backup completo", "Verify complete: ", "Backup source ",
 )  # fmt: skip
 GUIDE = Guide(
-    releases="0.6 to 3.0, and duply around it",
-    written_from="real logs of runs of 0.8, and duplicity's sources and translations for other releases",
+    releases="0.6 to 3.2, and duply around it",
+    written_from="real logs of runs of 0.8 and 3.2, and duplicity's sources and translations for other releases",
     operations=("backup", "restore", "verify", "prune", "inventory", "copy"),
     basis="logical, hard links each time; folders count with what their entry occupies",
     sizes=(
