@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern] = [
     path("tickets/<uuid:uid>/send-again/", tickets.send_again, name="ticket-send-again"),
     path("inbox/", inbox.list_all, name="inbox"),
     path("inbox/settle/", inbox.settle, name="inbox-settle"),
+    path("inbox/jobs/", inbox.offer_jobs, name="inbox-jobs"),
     path("inbox/<uuid:uid>/", inbox.show_item, name="inbox-item"),
     path("inbox/<uuid:uid>/assign/", inbox.assign, name="inbox-assign"),
     path("search/", search.show_search, name="search"),

@@ -91,3 +91,18 @@ def test_the_inbox_suggests_and_takes_many(world: World, technician: Browser, wa
     assert technician.post(reverse("inbox-settle"), typed).status_code == 302
     assert BackupJob.objects.of(world.tenant).get(name="known").server_id == waiting.pk
     assert BackupJob.objects.of(world.tenant).filter(server=waiting).count() == 3
+
+
+def test_all_ticked_items_go_to_the_job_that_was_found(world: World, technician: Browser, waiting: Any) -> None:
+    offered = technician.get(reverse("inbox-jobs"), {"job_text": world.job.name[:5]}).content.decode()
+    assert f'<option value="{world.job.uid}">{world.job.name}' in offered
+    assert "No job holds" in technician.get(reverse("inbox-jobs"), {"job_text": "<b>nothing"}).content.decode()
+    assert "<b>" not in technician.get(reverse("inbox-jobs"), {"job_text": "<b>nothing"}).content.decode()
+    uids = [str(uid) for uid in InboxItem.objects.of(world.tenant).filter(state="open").values_list("uid", flat=True)]
+    assert len(uids) > 1
+    assert "All to this job" in technician.get(reverse("inbox")).content.decode()
+    typed = {"item": uids, "do": "job", "job": str(world.job.uid)}
+    assert technician.post(reverse("inbox-settle"), typed).status_code == 302
+    assert not InboxItem.objects.of(world.tenant).filter(state="open").exists()
+    stranger = browser_of(world.stranger).get(reverse("inbox-jobs"), {"job_text": world.job.name[:5]})
+    assert str(world.job.uid) not in stranger.content.decode()

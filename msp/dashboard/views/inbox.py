@@ -67,6 +67,15 @@ def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     return render(request, "parts/job_choices.html" if request.htmx else "inbox_item.html", context)
 
 
+@staff_page
+def offer_jobs(request: StaffRequest) -> HttpResponse:
+    """The jobs whose names hold what was typed, to choose one for all ticked items."""
+    _refuse_resellers(request)
+    text = request.GET.get("job_text", "").strip()[:100]
+    jobs = search_jobs(request.scope.reach, text, limit=20) if text else []
+    return render(request, "parts/job_options.html", {"jobs": jobs, "job_text": text})
+
+
 @staff_action
 def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Assign it to a job, or to a new job of a client; remembered for the next log of the same source."""
