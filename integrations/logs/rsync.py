@@ -16,11 +16,13 @@ from integrations.logs.bytes_to_text import clean_line, raw_lines
 from integrations.logs.command_line import Invocation, invocations, positional
 from integrations.logs.context import Context
 from integrations.logs.figures import count, scaled
-from integrations.logs.guide import Guide, Way
 from integrations.logs.head import Head
 from integrations.logs.joblog import Basis, Delivery, ErrorKind, JobLog, Operation, Outcome, UnreadableLog
 from integrations.logs.moments import iso
+from integrations.logs.rsync_words import GUIDE, MEANINGS
 from integrations.logs.troubles import Troubles, kind_of
+
+__all__ = ("GUIDE", "LABEL", "MARKS", "parse", "recognises")
 
 LABEL = "rsync"
 MARKS = (
@@ -33,39 +35,6 @@ MARKS = (
     "+++++++++",
     "f.",
     "d.",
-)
-GUIDE = Guide(
-    releases="2.6 to 3.4, and openrsync's messages",
-    written_from="real logs of runs of 3.5, and rsync's sources for other releases",
-    operations=("backup", "restore"),
-    basis="logical, hard links each time; symbolic links count by their length",
-    sizes=(
-        ("protected_bytes", "Total file size, total size is"),
-        ("changed_bytes", "Total transferred file size"),
-        ("transferred_bytes", "bytes sent, or received where the command line pulls from another host"),
-    ),
-    cannot_tell=(
-        "Times (except in --log-file), an id of the run, the host.",
-        "Sizes of -h and -hh without the command line: both print K, M and G and mean 1000 and 1024.",
-        "Any size of a silent run: use --stats.",
-    ),
-    ways=(
-        Way("wrapper", "With the wrapper", "backledger-run --job files -- rsync -a --stats /srv/data/ nas:/backup/"),
-        Way(
-            "http",
-            "Without it",
-            "rsync -a --stats /srv/data/ nas:/backup/ >out.log 2>&1; code=$?\n"
-            'curl -sS -H "Authorization: Bearer @KEY@" --data-binary @out.log '
-            '"@URL@/api/v1/logs?format=rsync&exit_code=$code"',
-        ),
-    ),
-    notes=(
-        "Read: --stats, -v, -i, -h, -hh, separators of thousands of other locales, --log-file, error lines, and "
-        "silence.",
-        "Exit codes: 0 good; 23 warning, or failure if no file was reached; 24 (vanished) and 25 (limit of "
-        "deletions) warning; 20 cancelled; all others failure.",
-        "rsnapshot's logs are another format's.",
-    ),
 )
 
 _NAMES = ("rsync", "openrsync", "cwrsync")
@@ -338,28 +307,6 @@ def _quoted(line: str) -> str | None:
 
 # ------------------------------------------------------------------------------------------------------------- results
 
-_MEANINGS = {
-    1: "syntax or usage error",
-    2: "protocol incompatibility",
-    3: "errors selecting input or output files",
-    5: "error starting the client-server protocol",
-    10: "error in socket input or output",
-    11: "error in file input or output",
-    12: "error in the protocol data stream",
-    13: "errors with program diagnostics",
-    14: "error in inter-process communication",
-    20: "interrupted by a signal",
-    21: "error in waiting for a process",
-    22: "error allocating memory",
-    23: "partial transfer",
-    24: "source files vanished",
-    25: "the limit of deletions stopped deletions",
-    30: "timeout in sending or receiving",
-    35: "timeout waiting for the daemon",
-    127: "rsync was not found",
-    255: "the remote shell failed",
-}
-
 
 def _job_logs(reader: _Reader, calls: tuple[Invocation, ...], body: Delivery) -> tuple[JobLog, ...]:
     drafts = [draft for draft in reader.drafts if _tells_anything(draft)] or reader.drafts[:1]
@@ -368,8 +315,7 @@ def _job_logs(reader: _Reader, calls: tuple[Invocation, ...], body: Delivery) ->
         raise UnreadableLog("nothing in this log tells what rsync did")
     codes = [_own_code(draft, body.exit_code, calls, alone=alone) for draft in drafts]
     if alone and codes[0] and drafts[0].troubles.total == 0:
-        meaning = _MEANINGS.get(codes[0], "unknown exit code")
-        drafts[0].troubles.add(f"rsync ended with exit code {codes[0]}: {meaning}", code=str(codes[0]), kind="other")
+        _add_code(drafts[0], codes[0])
     outcomes = [_outcome(draft, code) for draft, code in zip(drafts, codes, strict=True)]
     if body.exit_code and not alone and not {"failure", "warning", "cancelled"} & set(outcomes):
         outcomes[-1] = _outcome(drafts[-1], body.exit_code)  # something failed, and a script ends where it fails
@@ -377,6 +323,16 @@ def _job_logs(reader: _Reader, calls: tuple[Invocation, ...], body: Delivery) ->
     return tuple(
         _job_log(draft, outcome, code, call, reader, alone=alone)
         for draft, outcome, code in zip(drafts, outcomes, codes, strict=True)
+    )
+
+
+def _add_code(draft: _Draft, code: int) -> None:
+    """The exit code is the one word about what went wrong; files that vanished are what it says of 24."""
+    draft.troubles.add(
+        f"rsync ended with exit code {code}: {MEANINGS.get(code, 'unknown exit code')}",
+        severity="warning" if code in (24, 25) else "error",
+        code=str(code),
+        kind="vanished" if code == 24 else "other",
     )
 
 

@@ -33,7 +33,7 @@ LONG_FILES = {
     "integrations/logs/borg.py": 820,
     "integrations/logs/duplicati.py": 480,
     "integrations/logs/restic.py": 820,
-    "integrations/logs/rsync.py": 600,
+    "integrations/logs/rsync.py": 560,
     "msp/backups/queries.py": 530,
     "msp/demo/northern.py": 560,
 }

@@ -178,3 +178,11 @@ def test_both_ends_of_an_interrupted_call_are_one_run() -> None:
     )
     run = run_of(log, exit_code=20, command="rsync -a /srv/data/ /srv/copy/")
     assert (run.outcome, run.complete, run.errors_total) == ("cancelled", False, 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "kind"), [(24, "warning", "vanished"), (25, "warning", "other"), (23, "error", "other")]
+)
+def test_a_silent_run_says_by_its_code_what_a_policy_may_tolerate(code: int, severity: str, kind: str) -> None:
+    (run,) = read(Delivery(stdout=b"", command="rsync -a /srv/data/ nas:/b/", exit_code=code)).runs
+    assert [(error.severity, error.kind) for error in run.errors] == [(severity, kind)]
