@@ -27,7 +27,7 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _orm_beside_a_browser() -> Iterator[None]:
     """Playwright keeps an event loop in this thread; the ORM is still called from one thread only."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -35,8 +35,9 @@ def _orm_beside_a_browser() -> Iterator[None]:
     os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for the tests of one file: what comes after them in this process may need an event loop of its own."""
     path = find_chromium()
     if path is None:
         if os.environ.get("CI"):

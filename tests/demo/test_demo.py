@@ -71,8 +71,9 @@ def test_every_log_was_read_or_waits_for_the_reason_it_was_made_for(tenant: Tena
 
 def test_every_kind_of_incident_was_seen_open_and_closed() -> None:
     kinds = {(kind, state) for kind, state in Incident.unwalled.values_list("kind", "state")}
-    assert {kind for kind, _ in kinds} == set(RULES)
-    assert {(kind, "open") for kind in set(RULES) - {"processing_delayed"}} <= kinds
+    shown = set(RULES) - {"size_drift"}  # the demonstration sends no inventories, so that there is nothing to compare
+    assert {kind for kind, _ in kinds} == shown
+    assert {(kind, "open") for kind in shown - {"processing_delayed"}} <= kinds
     assert {("errors", "closed"), ("no_recent_backup", "closed"), ("processing_delayed", "closed")} <= kinds
 
 

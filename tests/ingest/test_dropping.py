@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -292,8 +291,9 @@ def test_the_process_ends_when_it_is_told(tmp_path: Path) -> None:
         [sys.executable, "manage.py", "watch_folder"],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "BACKLEDGER_DROP_FOLDER": str(tmp_path), "BACKLEDGER_DROP_SECONDS": "60"},
+        stdout=subprocess.PIPE,
     )
-    time.sleep(3)
-    assert process.poll() is None
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"Watching {tmp_path}.\n".encode()
     process.terminate()
     assert process.wait(20) == 0

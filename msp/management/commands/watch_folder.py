@@ -61,6 +61,8 @@ class Command(BaseCommand):
         if not once:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: told.set())
+            self.stdout.write(f"Watching {root}.")
+            self.stdout.flush()
         watch = Watch(root, most=configuration.max_body_bytes, keep=timedelta(days=configuration.drop_keep_days))
         earlier: list[set[str]] = [set(), set()]  # what does not change is tried again at every second look
         looks = 0
