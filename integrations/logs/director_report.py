@@ -259,6 +259,8 @@ def _outcome(termination: str) -> Outcome:
         return "failure"
     if "warning" in told or "difference" in told:
         return "warning"
+    if "no files to" in told:  # a copy or migration that found no job to work on
+        return "skipped"
     return "success" if re.search(r"\bok\b", told) else "unknown"
 
 

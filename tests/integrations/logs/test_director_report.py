@@ -52,6 +52,7 @@ def run_of(log: str, *, name: str = "bacula", timezone: str | None = "UTC") -> J
         ("*** Verify Error ***", "verify", "failure"),
         ("Copying OK", "copy", "success"),
         ("*** Migration Error ***", "copy", "failure"),
+        ("Copying -- no files to copy", "copy", "skipped"),
         ("Inappropriate term code: Q", "backup", "unknown"),
     ],
 )
