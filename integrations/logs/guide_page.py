@@ -63,11 +63,13 @@ def _sentences(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
 def table_of(formats: Mapping[str, Format]) -> str:
     """All formats, a row each, with a link to its page."""
     rows = sorted(formats.items(), key=lambda entry: entry[1].LABEL.lower())
-    return "\n".join((
-        "| Product | Format | Operations | Protected size | Ways |",
-        "|---|---|---|---|---|",
-        *(_row(name, module.LABEL, module.GUIDE) for name, module in rows),
-    ))
+    return "\n".join(
+        (
+            "| Product | Format | Operations | Protected size | Ways |",
+            "|---|---|---|---|---|",
+            *(_row(name, module.LABEL, module.GUIDE) for name, module in rows),
+        )
+    )
 
 
 def _row(name: str, label: str, guide: Guide) -> str:
