@@ -66,6 +66,8 @@ def test_putting_off_without_an_end_is_refused_with_a_sentence(stage: Stage) -> 
     response = browser_of(stage.world.technician).post(address, {"until": "forever"})
     assert response.status_code == 409
     assert "Choose until when it is put off." in response.content.decode()
+    stranger = browser_of(stage.world.stranger).post(address, {"until": "forever"})
+    assert stranger.status_code == 404
 
 
 def test_closing_needs_a_reason_and_happens_once(stage: Stage) -> None:

@@ -88,6 +88,7 @@ def unacknowledge(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 @staff_action
 def snooze(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Puts it off."""
+    found(find_incident_row(request.scope.reach, uid), "incident")
     until = moment_chosen(request.POST.get("until", ""), now=request.now, zone=request.scope.tenant.timezone)
     if until is None:
         raise Refused("Choose until when it is put off.")
