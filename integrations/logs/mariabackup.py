@@ -57,7 +57,7 @@ _VERSION = re.compile(r"(?:mariabackup based on MariaDB server|xtrabackup versio
 _TARGET = re.compile(r"--(?:target-dir|target_dir)[= ](\S{1,400})")
 _ERROR = re.compile(
     r"(?:\[[0-9]{2}\] )?(?:FATAL ERROR: |[Ee]rror: |ERROR|[0-9]+ \[ERROR\] |\[ERROR\] |Failed to |Can't "
-    r"|Access denied|Unknown error"
+    r"|Access denied|Unknown error|unknown (?:option|variable) '"
     r"|Original data directory .{0,400} is not empty|Unable to |cannot |Cannot |Unsupported |failed to )"
 )
 _WARNING = re.compile(r"(?:[0-9]+ )?\[Warning\] |(?:[Ww]arning: )")

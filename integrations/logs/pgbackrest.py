@@ -184,6 +184,8 @@ def _owner(drafts: list[_Draft]) -> _Draft:
 def _read_line(draft: _Draft, line: str, drafts: list[_Draft]) -> _Draft:
     match = _LINE.match(line)
     if match is None:
+        if draft.command == "verify" and line.lstrip().startswith("No usable "):
+            draft.troubles.add(line.strip(), kind="other")
         draft.damaged = draft.damaged or (draft.command == "verify" and _DAMAGE.search(line[:500]) is not None)
         return draft
     stamp, level, words = match.group(1) or "", match.group(2), match.group(3)

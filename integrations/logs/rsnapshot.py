@@ -174,7 +174,7 @@ def _of_log_file(content: bytes) -> _Call | None:
 
 def _read_into(call: _Call, body: bytes) -> None:
     for _, told in _unwrapped(body):
-        if told.startswith(("ERROR: ", "WARNING: ")):
+        if told.startswith(("ERROR: ", "WARNING: ", "File not found: ")):
             _read_line(call, told, 0)
         elif call.points and _TELLING.match(told):
             _keep(call.points[-1], told)
@@ -198,6 +198,8 @@ def _read_line(call: _Call, told: str, number: int) -> None:
         _read_said(call, told, match.group(1))
     elif told.startswith(("ERROR: ", "WARNING: ")):
         _read_trouble(call, told)
+    elif told.startswith("File not found: "):
+        call.troubles.add(told, path=told.removeprefix("File not found: "), kind="other")
     elif _RSYNC.match(told) and not told.startswith("rsync "):
         words = told.split()
         point = _Point(words[-2] if len(words) > 2 else "", told, first=number, last=number)
