@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from alerts.facts import SEVERITIES, Finding, Severity, Subject, fingerprint
-from alerts.rules import Checked
+from alerts.facts import SEVERITIES, Checked, Finding, Severity, Subject, fingerprint
 
 #: A closed incident whose finding returns within this time is the same incident again.
 REOPEN_WITHIN = timedelta(days=1)
@@ -183,6 +182,8 @@ def _see_again(finding: Finding, incident: IncidentValues, *, now: datetime) -> 
     repeated = finding.occurrence != incident.occurrence
     counted = finding.repeats or incident.seen_count + 1
     told = _told_by(finding, now=now if repeated else incident.last_seen_at)
+    if finding.since_first_seen:
+        told["since"] = incident.since
     after = replace(incident, seen_count=counted if repeated else incident.seen_count, **told)
     if after == incident:
         return ()

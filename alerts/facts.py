@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Outcome = Literal["success", "warning", "failure", "missed", "running", "skipped", "cancelled", "unknown"]
 Severity = Literal["info", "warning", "critical"]
 SubjectKind = Literal[
     "tenant", "channel", "server", "volume", "site", "machine", "client", "selection", "job", "component"
 ]
+
+#: Whom a rule tells by default: the first matching route's ticket, or only lists and reports.
+Tells = Literal["ticket", "report"]
+MachineClass = Literal["server", "laptop", "seasonal", "occasional", "cloud", "other"]
 
 #: Mildest first.
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
@@ -41,6 +45,62 @@ class Subject:
 def fingerprint(kind: str, subject: Subject) -> str:
     """Identity of an incident within its tenant: the rule's kind and the subject, for example ``errors:job:17``."""
     return f"{kind}:{subject.kind}:{subject.id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPoint:
+    """One finished backup or copy as the job's history keeps it.
+
+    ``protected_bytes`` is that of a measurable run only: the figure that is billed. ``error`` is the telling line of a
+    run that was not good, with its numbers and names taken out, so that the same trouble reads the same each night.
+    """
+
+    ended_at: datetime
+    outcome: Outcome
+    good: bool = False
+    started_at: datetime | None = None
+    protected_bytes: int | None = None
+    transferred_bytes: int | None = None
+    changed_bytes: int | None = None
+    duration_seconds: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComponentTrouble:
+    """A component (a VSS writer, a database, a mailbox) that was not good in the newest run that names it."""
+
+    name: str
+    outcome: Outcome
+    since: datetime
+    times: int = 1
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """A schedule that nobody set but the runs keep: a guess. ``confidence`` is a share of 100 of the runs that fit."""
+
+    schedule: str
+    confidence: int
+    samples: int
+    because: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unheard:
+    """The way by which a subject's logs come is silent or unreadable: what did not arrive says nothing of the backup.
+
+    ``until`` is None while it lasts, and the end of the grace afterwards. ``what`` names the incident for a person.
+    """
+
+    since: datetime
+    what: str
+    until: datetime | None = None
+
+    def covers(self, deadline: datetime, now: datetime) -> bool:
+        """Whether a deadline that passed cannot be judged at ``now``."""
+        return deadline >= self.since and (self.until is None or now < self.until)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +133,11 @@ class JobFacts:
     of those failures. ``reports_data`` says whether the product has ever told a protected or transferred size.
     ``awaiting_since`` is when the oldest unprocessed receipt of the tenant came in; ``resumed_at`` when processing
     began again after an interruption of ours. ``overdue_at`` is filled in by ``check_subject`` from the settings of
-    "no recent backup". ``sizes`` are the newest whole measurements of the selection beside what this job reported then,
-    newest first, at most ten.
+    "no recent backup". ``history`` are the newest finished backups, oldest first, at most sixty; ``learned`` is set
+    only where ``schedule`` is empty. ``heard_at`` is when a log of the job last came in, of whatever outcome,
+    ``last_started_at`` the newest start that any backup told. ``skewed_at`` is the newest log whose times lie in the
+    future, by ``skew_seconds``. ``gone_at``: the product no longer lists the job. ``sizes`` are the
+    newest whole measurements of the selection beside what this job reported then, newest first, at most ten.
     """
 
     tenant_id: int
@@ -115,6 +178,26 @@ class JobFacts:
     resumed_at: datetime | None = None
     overdue_at: datetime | None = None
     sizes: tuple[SizePair, ...] = ()
+    volume_id: int | None = None
+    site_id: int | None = None
+    role: str = "primary"
+    machine_class: MachineClass = "server"
+    history: tuple[RunPoint, ...] = ()
+    learned: Learned | None = None
+    unheard: Unheard | None = None
+    heard_at: datetime | None = None
+    last_started_at: datetime | None = None
+    runs_seen: int = 0
+    components: tuple[ComponentTrouble, ...] = ()
+    reports_components: bool = False
+    chain_length: int | None = None
+    last_full_at: datetime | None = None
+    last_replicate_at: datetime | None = None
+    last_replicate_outcome: Outcome | None = None
+    skewed_at: datetime | None = None
+    skew_seconds: int = 0
+    gone_at: datetime | None = None
+    gone_because: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -134,7 +217,7 @@ class SelectionSize:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientFacts:
-    """A client's protected size against its agreed ceiling.
+    """A client's size against its agreed ceiling; ``stored_bytes`` is the sum over its selections, as protected is.
 
     ``protected_bytes`` is the sum over the measured selections, each counted once, None if none was ever measured;
     ``measured_at`` the newest of their times; ``quota_bytes`` None where no quota is agreed.
@@ -152,6 +235,8 @@ class ClientFacts:
     protected_bytes: int | None = None
     quota_bytes: int | None = None
     measured_at: datetime | None = None
+    stored_bytes: int | None = None
+    stored_at: datetime | None = None
     selections: tuple[SelectionSize, ...] = ()
 
     @property
@@ -162,7 +247,11 @@ class ClientFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TenantFacts:
-    """The waiting queue of a tenant: how many receipts are unprocessed and when the oldest came in."""
+    """The waiting queue of a tenant: how many receipts are unprocessed and when the oldest came in; and its inbox.
+
+    ``inbox`` counts what waits for a person by reason ("unassigned", "unreadable", ..), ``inbox_since`` has the oldest
+    of each reason.
+    """
 
     tenant_id: int
     tenant: str = ""
@@ -172,6 +261,8 @@ class TenantFacts:
     silenced: bool = False
     awaiting_since: datetime | None = None
     waiting: int = 0
+    inbox: Mapping[str, int] = field(default_factory=dict)
+    inbox_since: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def subject(self) -> Subject:
@@ -179,7 +270,19 @@ class TenantFacts:
         return Subject("tenant", self.tenant_id)
 
 
-Facts = JobFacts | ClientFacts | TenantFacts
+class Facts(Protocol):
+    """What the facts of every kind of subject have in common; the other kinds are in ``alerts.group_facts``."""
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def tenant_id(self) -> int: ...
+    @property
+    def zone(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def observed(self) -> bool: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +294,8 @@ class Finding:
     deadline): a finding with another occurrence counts as a repeat, one with the same is the same seen twice.
     ``repeats`` is how often it has happened, where the rule knows (else deciding counts). ``deadline`` is the moment
     from which waiting any longer would be wrong, whatever the hold; ``repeat_every`` the rule's own reminder
-    interval. ``evidence`` is JSON-able; ``lines`` are the telling lines of the log.
+    interval. ``evidence`` is JSON-able; ``lines`` are the telling lines of the log. ``sticky``: only a person closes
+    it, with a reason. ``since_first_seen``: nobody can say since when; the incident keeps the ``since`` it began with.
     """
 
     kind: str
@@ -204,6 +308,7 @@ class Finding:
     deadline: datetime | None = None
     repeat_every: timedelta | None = None
     sticky: bool = False
+    since_first_seen: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
 
@@ -215,11 +320,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class CannotCheck:
-    """The product does not report what the rule needs; ``reason`` is a sentence. Nothing opens or closes by it."""
+    """The product does not report what the rule needs; ``reason`` is a sentence. Nothing opens or closes by it.
+
+    ``broken``: the rule itself stopped with an error.
+    """
 
     kind: str
     subject: Subject
     reason: str
+    broken: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,3 +343,18 @@ class Waiting:
 
 #: None is a clean bill: checked, and nothing is wrong.
 Answer = Finding | CannotCheck | Waiting | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One rule's answer for one subject, and what to say should its incident close now."""
+
+    kind: str
+    subject: Subject
+    answer: Answer
+    closing_words: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the incident that the answer is about."""
+        return fingerprint(self.kind, self.subject)

@@ -17,10 +17,9 @@ from django.db import connection
 
 from alerts import ticketing
 from alerts.deciding import REOPEN_WITHIN, Change, IncidentValues, decide, ended_windows
-from alerts.facts import ClientFacts, Facts, JobFacts, Subject, fingerprint
+from alerts.facts import Checked, ClientFacts, Facts, JobFacts, Subject, fingerprint
 from alerts.models import Route, Silence
 from alerts.routing import IncidentFacts, NoRoute, Routed, RouteValues, route
-from alerts.rules import Checked
 from alerts.telling import Hold, SilenceWindow, Telling, next_check_after, when_to_remind, when_to_tell
 
 Subjects = Mapping[Subject, Facts]

@@ -9,17 +9,47 @@ from django.db import models
 from django.db.models import Q
 
 from msp.estate.models import Client
+from msp.tenants.models import User
 from msp.tenants.secrets import EncryptedJSONField
 from msp.tenants.wall import TenantOwned, one_of, uid_key
 
 SEVERITIES = ("info", "warning", "critical")
 SCOPES = ("tenant", "reseller", "client", "selection", "job")
+TELLS = ("ticket", "report")
+SILENCED = ("tenant", "client", "site", "server", "volume", "selection", "job")
 SUBJECTS = ("tenant", "channel", "server", "volume", "site", "machine", "selection", "client", "job", "component")
 GROUPINGS = ("job", "incident", "client", "server")
 
 
+class AlertSettings(TenantOwned):
+    """How a tenant's incidents live; a tenant without a row has the defaults.
+
+    A problem that returns within ``reopen_hours`` reopens its incident. One that came back ``flap_count`` times is
+    closed only after ``calm_hours`` without it. Symptoms speak up ``grace_minutes`` after their cause has ended.
+    """
+
+    reopen_hours = models.IntegerField(default=24)
+    flap_count = models.IntegerField(default=3)
+    calm_hours = models.IntegerField(default=24)
+    grace_minutes = models.IntegerField(default=60)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("alertsettings"),
+            models.UniqueConstraint(fields=["tenant"], name="alertsettings_once"),
+            models.CheckConstraint(
+                condition=Q(reopen_hours__gte=0, flap_count__gte=0, calm_hours__gte=0, grace_minutes__gte=0),
+                name="alertsettings_times",
+            ),
+        ]
+
+
 class RuleSetting(TenantOwned):
-    """Parameters of a rule at one level; the nearest level wins, parameter by parameter."""
+    """Parameters of a rule at one level; the nearest level wins, parameter by parameter.
+
+    ``hold_minutes`` goes before the route's hold; ``escalate_hours`` raises the severity by a step for each such time
+    that the incident is open (0 never); ``tells`` "report" opens no ticket.
+    """
 
     kind = models.CharField(max_length=40)
     scope_kind = models.CharField(max_length=12)
@@ -27,6 +57,9 @@ class RuleSetting(TenantOwned):
     parameters = models.JSONField(default=dict)
     enabled = models.BooleanField(null=True)
     severity = models.CharField(max_length=10, blank=True)
+    hold_minutes = models.IntegerField(null=True)
+    escalate_hours = models.IntegerField(null=True)
+    tells = models.CharField(max_length=8, blank=True, db_default="")
     updated_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -35,26 +68,43 @@ class RuleSetting(TenantOwned):
             models.UniqueConstraint(fields=["tenant", "kind", "scope_kind", "scope_id"], name="rulesetting_scope"),
             one_of("rulesetting", "scope_kind", SCOPES),
             one_of("rulesetting", "severity", ("", *SEVERITIES)),
+            one_of("rulesetting", "tells", ("", *TELLS)),
+            models.CheckConstraint(
+                condition=(Q(hold_minutes__isnull=True) | Q(hold_minutes__gte=0))
+                & (Q(escalate_hours__isnull=True) | Q(escalate_hours__gte=0)),
+                name="rulesetting_times",
+            ),
         ]
 
 
 class Silence(TenantOwned):
-    """A window in which incidents of its scope open but nobody is told."""
+    """A window in which incidents of its scope open but nobody is told.
+
+    One-off: from ``starts_at`` to ``ends_at``. Recurring: within these two, ``minutes`` long from each start that
+    ``schedule`` (text for ``msp.backups.schedule``) names in ``timezone``.
+    """
 
     scope_kind = models.CharField(max_length=12)
     scope_id = models.BigIntegerField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     kind = models.CharField(max_length=12, default="maintenance")
+    schedule = models.CharField(max_length=120, blank=True, db_default="")
+    minutes = models.IntegerField(null=True)
+    timezone = models.CharField(max_length=64, blank=True, db_default="")
     reason = models.TextField(blank=True)
     created_by = models.CharField(max_length=200, blank=True)
 
     class Meta(TenantOwned.Meta):
         constraints = [
             uid_key("silence"),
-            one_of("silence", "scope_kind", ("tenant", "client", "server", "selection", "job")),
+            one_of("silence", "scope_kind", SILENCED),
             one_of("silence", "kind", ("maintenance", "seeding")),
             models.CheckConstraint(condition=Q(ends_at__gt=models.F("starts_at")), name="silence_forward"),
+            models.CheckConstraint(
+                condition=Q(schedule="", minutes__isnull=True) | (~Q(schedule="") & Q(minutes__gt=0)),
+                name="silence_recurring",
+            ),
         ]
         indexes = [models.Index(fields=["tenant", "ends_at"], name="silence_end")]
 
@@ -192,6 +242,10 @@ class Incident(TenantOwned):
     ``fingerprint`` is kind and subject. ``since`` is when the problem began, ``opened_at`` when we saw it. Nobody is
     told before ``tell_after`` (hold, silence, acknowledgement, snooze); ``told_at`` is set by a confirmed delivery.
     ``untold_reason`` says in words why nobody has been told. ``check_after``: when to decide again without a new log.
+    ``cause`` is the incident it is kept under. ``calm_since``: a flapping one whose problem is gone for now.
+    ``escalated`` is the severity that age alone has brought it to, ``escalate_at`` when the next step is due.
+    ``clear_proposed_at``: the rule of a sticky incident finds nothing any more; a person decides. ``assigned_to`` is
+    the person who has it in hand.
     """
 
     kind = models.CharField(max_length=40)
@@ -202,6 +256,8 @@ class Incident(TenantOwned):
     server_id = models.BigIntegerField(null=True)
     selection_id = models.BigIntegerField(null=True)
     job_id = models.BigIntegerField(null=True)
+    volume_id = models.BigIntegerField(null=True)
+    site_id = models.BigIntegerField(null=True)
     severity = models.CharField(max_length=10)
     state = models.CharField(max_length=8, default="open")
     summary = models.TextField()
@@ -229,6 +285,17 @@ class Incident(TenantOwned):
     closed_at = models.DateTimeField(null=True)
     close_reason = models.TextField(blank=True)
     closed_by_hand = models.BooleanField(default=False)
+    cause = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
+    tells = models.CharField(max_length=8, default="ticket", db_default="ticket")
+    hold_minutes = models.IntegerField(null=True)
+    calm_since = models.DateTimeField(null=True)
+    escalate_every = models.DurationField(null=True)
+    escalate_at = models.DateTimeField(null=True)
+    escalated = models.CharField(max_length=10, blank=True, db_default="")
+    clear_proposed_at = models.DateTimeField(null=True)
+    clear_reason = models.TextField(blank=True, db_default="")
+    assigned_to = models.ForeignKey(User, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
+    assigned_at = models.DateTimeField(null=True)
     ticket = models.ForeignKey(Ticket, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     last_seq = models.IntegerField(default=0)
     check_after = models.DateTimeField(null=True)
@@ -242,12 +309,16 @@ class Incident(TenantOwned):
             one_of("incident", "state", ("open", "closed")),
             one_of("incident", "severity", SEVERITIES),
             one_of("incident", "subject_kind", SUBJECTS),
+            one_of("incident", "tells", TELLS),
+            one_of("incident", "escalated", ("", *SEVERITIES)),
         ]
         indexes = [
             models.Index(fields=["tenant", "-opened_at"], name="incident_open", condition=Q(state="open")),
             models.Index(fields=["tenant", "client", "-opened_at"], name="incident_client"),
             models.Index(fields=["tenant", "job_id", "-opened_at"], name="incident_job"),
             models.Index(fields=["tenant", "ticket"], name="incident_ticket"),
+            models.Index(fields=["tenant", "subject_kind", "subject_id"], name="incident_subject"),
+            models.Index(fields=["tenant", "cause"], name="incident_cause", condition=Q(cause__isnull=False)),
             models.Index(fields=["tenant", "fingerprint", "-closed_at"], name="incident_closed"),
             models.Index(fields=["check_after"], name="incident_due", condition=Q(check_after__isnull=False)),
         ]

@@ -20,7 +20,7 @@ from alerts.evaluating import load_job_facts
 from alerts.facts import JobFacts
 from alerts.inheritance import Resolved, Setting, resolve, resolve_all
 from alerts.models import Incident, IncidentEvent, RuleSetting, Ticket, TicketUpdate
-from alerts.rules import RULES, no_recent_backup
+from alerts.rules import KINDS, RULES, no_recent_backup
 from alerts.wording import duration_words, moment_words
 from msp.backups.models import BackupJob
 from msp.backups.queries import JobRow, day_bounds
@@ -456,7 +456,7 @@ def _subject_names(reach: Reach, incidents: list[Any]) -> _SubjectNames:
 def _incident_row(incident: Any, names: _SubjectNames) -> IncidentRow:
     job = names.jobs.get(incident.job_id)
     server = job.server.name if job else names.servers.get(incident.server_id or 0, "")
-    rule = RULES.get(incident.kind)
+    rule = KINDS.get(incident.kind)
     same = [field.name for field in fields(IncidentRow) if field.name not in _INCIDENT_COMPUTED]
     return IncidentRow(
         label=rule.LABEL if rule else incident.kind.replace("_", " ").capitalize(),

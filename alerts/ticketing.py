@@ -19,7 +19,7 @@ from django.db import connection
 from alerts.facts import SEVERITIES, Severity
 from alerts.letters import Card, ticket_subject
 from alerts.routing import Routed
-from alerts.rules import RULES
+from alerts.rules import KINDS
 from msp.outbox import lanes
 
 #: The last words of a ticket.
@@ -268,7 +268,7 @@ def load_cards(tenant_id: int, incident_ids: Collection[int]) -> dict[int, Card]
 
 def read_card(row: Sequence[Any]) -> Card:
     lines = orjson.loads(row[6]) if isinstance(row[6], str) else row[6]
-    rule = RULES.get(row[1])
+    rule = KINDS.get(row[1])
     return Card(
         kind=row[1],
         label=rule.LABEL if rule else row[1],

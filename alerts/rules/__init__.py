@@ -12,8 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from alerts.facts import Answer, Facts, Finding, JobFacts, Severity, Subject, SubjectKind, fingerprint
-from alerts.rules import errors, no_data_sent, no_recent_backup, processing_delayed, quota_overrun, size_drift
+from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
+from alerts.rules import (
+    errors,
+    no_data_sent,
+    no_recent_backup,
+    processing_delayed,
+    quota_overrun,
+    rule_broken,
+    size_drift,
+)
 
 #: Whatever the rules say, every active subject is looked at again after this long.
 HEARTBEAT = timedelta(days=1)
@@ -24,6 +32,9 @@ class Rule(Protocol):
 
     ``check_after`` is the earliest moment later than ``now`` at which the answer may change without a new log, None if
     only a log changes it. ``closing_words`` is a sentence for the incident that closes because ``check`` answered None.
+    ``HOLD_MINUTES`` None leaves the hold to the route. ``TELLS`` "report": it stands in lists and reports and opens no
+    ticket by itself. ``SYMPTOM``: it may be nothing but the effect of a cause that is down (server, site, volume);
+    ``CAUSE``: symptoms of the jobs behind its subject are kept under its incident.
     """
 
     KIND: str
@@ -31,6 +42,10 @@ class Rule(Protocol):
     SUBJECT: SubjectKind
     ENABLED: bool
     SEVERITY: Severity
+    HOLD_MINUTES: int | None
+    TELLS: Tells
+    SYMPTOM: bool
+    CAUSE: bool
     Params: type[Any]
 
     def check(self, facts: Any, params: Any, now: datetime) -> Answer: ...
@@ -49,7 +64,7 @@ class RuleSettings(Protocol):
     def severity(self) -> Severity | None: ...
 
 
-RULES: Mapping[str, Rule] = {
+RULES: dict[str, Rule] = {
     "no_recent_backup": no_recent_backup,
     "no_data_sent": no_data_sent,
     "errors": errors,
@@ -59,19 +74,19 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """One rule's answer for one subject, and what to say should its incident close now."""
+class Kind(Protocol):
+    """What is known of any kind of incident, the rules' own and ``rule_broken``."""
 
-    kind: str
-    subject: Subject
-    answer: Answer
-    closing_words: str
+    KIND: str
+    LABEL: str
+    SEVERITY: Severity
+    HOLD_MINUTES: int | None
+    TELLS: Tells
+    SYMPTOM: bool
+    CAUSE: bool
 
-    @property
-    def fingerprint(self) -> str:
-        """Identity of the incident that the answer is about."""
-        return fingerprint(self.kind, self.subject)
+
+KINDS: Mapping[str, Kind] = {**RULES, rule_broken.KIND: rule_broken}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +107,21 @@ def check_subject(facts: Facts, settings: Mapping[str, RuleSettings], now: datet
     facts = _with_overdue_at(facts, settings)
     rules = rules_for(facts.subject.kind)
     answers = tuple(_check_rule(rule, facts, settings[rule.KIND], now) for rule in rules)
+    answers = (*answers, rule_broken.judge(facts.subject, answers, now=now))
     if not facts.active:
         return SubjectChecked(answers=answers, check_after=None)
     enabled = [rule for rule in rules if settings[rule.KIND].enabled]
-    moments = (rule.check_after(facts, settings[rule.KIND].params, now) for rule in enabled)
-    return SubjectChecked(answers=answers, check_after=_earliest(moments, now))
+    return SubjectChecked(
+        answers=answers, check_after=_earliest((_look_after(rule, facts, settings, now) for rule in enabled), now)
+    )
+
+
+def _look_after(rule: Rule, facts: Facts, settings: Mapping[str, RuleSettings], now: datetime) -> datetime | None:
+    """A rule that cannot say when is asked again with the subject's heartbeat."""
+    try:
+        return rule.check_after(facts, settings[rule.KIND].params, now)
+    except Exception:
+        return None
 
 
 def _earliest(moments: Iterable[datetime | None], now: datetime) -> datetime:
@@ -110,7 +135,18 @@ def _with_overdue_at(facts: Facts, settings: Mapping[str, RuleSettings]) -> Fact
 
 
 def _check_rule(rule: Rule, facts: Facts, settings: RuleSettings, now: datetime) -> Checked:
-    """A rule that is switched off answers None, so that what it had opened closes and says why."""
+    """A rule that is switched off answers None, so that what it had opened closes and says why. One that raises has no
+    answer: nothing opens or closes by it, and ``rule_broken`` says so of this subject.
+    """
+    try:
+        return _ask_rule(rule, facts, settings, now)
+    except Exception as error:  # whatever a rule stumbles over is its own matter, and never that of the others
+        reason = f"The rule stopped with an error: {type(error).__name__}."
+        broken = CannotCheck(kind=rule.KIND, subject=facts.subject, reason=reason, broken=True)
+        return Checked(kind=rule.KIND, subject=facts.subject, answer=broken, closing_words="")
+
+
+def _ask_rule(rule: Rule, facts: Facts, settings: RuleSettings, now: datetime) -> Checked:
     if not settings.enabled:
         words = f'The rule "{rule.LABEL}" is switched off here.'
         return Checked(kind=rule.KIND, subject=facts.subject, answer=None, closing_words=words)

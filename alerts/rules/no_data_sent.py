@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.facts import Answer, CannotCheck, Finding, JobFacts, Severity, SubjectKind
+from alerts.facts import Answer, CannotCheck, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
 from alerts.wording import count_words, moment_words, size_words
 
@@ -18,6 +18,10 @@ LABEL = "No data sent"
 SUBJECT: SubjectKind = "job"
 ENABLED = True
 SEVERITY: Severity = "warning"
+HOLD_MINUTES: int | None = None
+TELLS: Tells = "ticket"
+SYMPTOM = False
+CAUSE = False
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.facts import PROCESSING_PATIENCE, Answer, Finding, JobFacts, Severity, SubjectKind, Waiting
+from alerts.facts import Answer, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
+from alerts.patience import waiting_for
 from alerts.wording import duration_words, moment_words
 from msp.backups.schedule import BadSchedule, Schedule, overdue_after, parse_schedule
 
@@ -20,6 +21,10 @@ LABEL = "No recent backup"
 SUBJECT: SubjectKind = "job"
 ENABLED = True
 SEVERITY: Severity = "warning"
+HOLD_MINUTES: int | None = None
+TELLS: Tells = "ticket"
+SYMPTOM = True
+CAUSE = False
 
 #: While logs wait, the answer may change each time one is read.
 _RECHECK = timedelta(minutes=1)
@@ -51,11 +56,7 @@ def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
     deadline = overdue_at(facts, params)
     if not facts.active or now < deadline:
         return None
-    patient_until = _patient_until(facts, deadline=deadline)
-    if patient_until is not None and now < patient_until:
-        reason = "The job looks overdue, but logs that came in earlier are still being read."
-        return Waiting(kind=KIND, subject=facts.subject, reason=reason, until=patient_until)
-    return _finding(facts, params, deadline=deadline, now=now)
+    return waiting_for(KIND, facts, deadline=deadline, now=now) or _finding(facts, params, deadline=deadline, now=now)
 
 
 def check_after(facts: JobFacts, params: Params, now: datetime) -> datetime | None:
@@ -65,9 +66,9 @@ def check_after(facts: JobFacts, params: Params, now: datetime) -> datetime | No
         return None
     if now < deadline:
         return deadline
-    patient_until = _patient_until(facts, deadline=deadline)
-    if patient_until is not None and now < patient_until:
-        return min(patient_until, now + _RECHECK)
+    waiting = waiting_for(KIND, facts, deadline=deadline, now=now)
+    if waiting is not None:
+        return min(waiting.until, now + _RECHECK)
     critical_at = _critical_at(params, deadline=deadline)
     return critical_at if critical_at is not None and now < critical_at else None
 
@@ -107,18 +108,6 @@ def _tolerance(facts: JobFacts, params: Params) -> timedelta:
 
 def _grace(facts: JobFacts, params: Params) -> timedelta:
     return timedelta(minutes=params.grace_minutes) if facts.grace is None else facts.grace
-
-
-def _patient_until(facts: JobFacts, *, deadline: datetime) -> datetime | None:
-    """Until when unread logs delay the finding; None if none of them can matter."""
-    if facts.resumed_at is not None and deadline <= facts.resumed_at:
-        # Logs that our own interruption held up still wait outside, where no queue shows them, and come in after it.
-        return facts.resumed_at + PROCESSING_PATIENCE
-    if facts.awaiting_since is None:
-        return None
-    if facts.resumed_at is not None and deadline < facts.resumed_at + PROCESSING_PATIENCE:
-        return deadline + PROCESSING_PATIENCE  # whatever waits then is older in substance
-    return deadline + PROCESSING_PATIENCE if facts.awaiting_since <= deadline else None
 
 
 def _critical_at(params: Params, *, deadline: datetime) -> datetime | None:

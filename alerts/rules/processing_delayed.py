@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.facts import PROCESSING_PATIENCE, Answer, Finding, Severity, SubjectKind, TenantFacts
+from alerts.facts import PROCESSING_PATIENCE, Answer, Finding, Severity, SubjectKind, Tells, TenantFacts
 from alerts.params import check_limits, whole_number
 from alerts.wording import count_words, moment_words
 
@@ -18,6 +18,10 @@ LABEL = "Processing delayed"
 SUBJECT: SubjectKind = "tenant"
 ENABLED = True
 SEVERITY: Severity = "critical"
+HOLD_MINUTES: int | None = None
+TELLS: Tells = "ticket"
+SYMPTOM = False
+CAUSE = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.facts import Answer, CannotCheck, ClientFacts, Finding, Severity, SubjectKind
+from alerts.facts import Answer, CannotCheck, ClientFacts, Finding, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
 from alerts.wording import moment_words, size_words
 
@@ -19,6 +19,10 @@ LABEL = "Quota overrun"
 SUBJECT: SubjectKind = "client"
 ENABLED = True
 SEVERITY: Severity = "warning"
+HOLD_MINUTES: int | None = None
+TELLS: Tells = "ticket"
+SYMPTOM = False
+CAUSE = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.facts import Answer, CannotCheck, Finding, JobFacts, Severity, SizePair, SubjectKind
+from alerts.facts import Answer, CannotCheck, Finding, JobFacts, Severity, SizePair, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
 from alerts.wording import count_words, moment_words, size_words
 
@@ -20,6 +20,10 @@ LABEL = "Size drift"
 SUBJECT: SubjectKind = "job"
 ENABLED = True
 SEVERITY: Severity = "warning"
+HOLD_MINUTES: int | None = None
+TELLS: Tells = "ticket"
+SYMPTOM = False
+CAUSE = False
 _MB = 10**6
 
 

@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from msp.backups.size_models import SelectionDefinition as SelectionDefinition
 from msp.backups.size_models import SelectionMeasurement as SelectionMeasurement
@@ -25,8 +25,10 @@ class BackupJob(TenantOwned):
     """One way to protect a selection: server, target, schedule.
 
     ``schedule`` is a text that ``msp.backups.schedule`` reads ("" when nobody set one); ``timezone`` is the zone it is
-    in ("" = the client's). ``state`` proposed waits for a person, ``proposed_because`` says why it may be a second
-    way to its selection; retired jobs have no clock. ``volume`` is where its account lies on the server, if known.
+    in ("" = the client's). ``observed``: its incidents open, nobody is told, until a person enables it. ``gone_at``:
+    the product no longer lists it; a person confirms that it has left (retired). ``state`` proposed waits for a person,
+    ``proposed_because`` says why it may be a second way to its selection; retired jobs have no clock. ``volume`` is
+    where its account lies on the server, if known.
     """
 
     server = models.ForeignKey(BackupServer, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -40,6 +42,9 @@ class BackupJob(TenantOwned):
     state = models.CharField(max_length=12, default="active")
     schedule = models.CharField(max_length=120, blank=True)
     timezone = models.CharField(max_length=64, blank=True)
+    observed = models.BooleanField(default=False, db_default=False)
+    gone_at = models.DateTimeField(null=True)
+    gone_because = models.CharField(max_length=300, blank=True, db_default="")
     registered_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -71,7 +76,9 @@ class JobState(models.Model):
     """One narrow row a job: the fold over its runs (``msp.backups.folding``) and when to look again.
 
     ``check_after`` is the earliest moment at which a rule's answer may change without a new log; null only for jobs
-    that are not active (the census counts others).
+    that are not active (the census counts others). ``overdue_at`` is the moment from which the job is overdue, by the
+    settings of "no recent backup" when it was last evaluated. ``heard_at`` is when a log of it last came in.
+    ``channel_ids`` are the ways its newest log came (door and format). ``skewed_at``: the newest log from the future.
     """
 
     job = models.OneToOneField(BackupJob, on_delete=models.CASCADE, primary_key=True, related_name="+")
@@ -100,6 +107,23 @@ class JobState(models.Model):
     last_restore_outcome = models.CharField(max_length=12, blank=True)
     last_errors = models.JSONField(default=list)
     runs_seen = models.BigIntegerField(default=0)
+    last_started_at = models.DateTimeField(null=True)
+    last_verify_try_at = models.DateTimeField(null=True)
+    last_restore_try_at = models.DateTimeField(null=True)
+    restore_seconds = models.IntegerField(null=True)
+    restored_bytes = models.BigIntegerField(null=True)
+    checksum_ok = models.BooleanField(null=True)
+    last_replicate_at = models.DateTimeField(null=True)
+    last_replicate_outcome = models.CharField(max_length=12, blank=True, db_default="")
+    chain_length = models.IntegerField(null=True)
+    last_full_at = models.DateTimeField(null=True)
+    components = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    reports_components = models.BooleanField(default=False, db_default=False)
+    skewed_at = models.DateTimeField(null=True)
+    skew_seconds = models.IntegerField(default=0, db_default=0)
+    heard_at = models.DateTimeField(null=True)
+    channel_ids = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    overdue_at = models.DateTimeField(null=True)
     check_after = models.DateTimeField(null=True)
 
     objects = WalledManager()
@@ -111,6 +135,26 @@ class JobState(models.Model):
             models.Index(fields=["check_after"], name="jobstate_due", condition=Q(check_after__isnull=False)),
             models.Index(fields=["tenant", "job"], name="jobstate_tenant"),
         ]
+
+
+class JobHistory(models.Model):
+    """The newest finished backups of a job, small: what rules about habits read, and the schedule learned from it.
+
+    ``points`` is a list of lists, oldest first, at most sixty (``msp.backups.histories`` writes and reads them), apart
+    from the state row, which the sweep rewrites each time. ``learned`` is empty or schedule, confidence, samples, why.
+    """
+
+    job = models.OneToOneField(BackupJob, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
+    points = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    learned = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+
+    objects = WalledManager()
+    unwalled: models.Manager[Any] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unwalled"
+        indexes = [models.Index(fields=["tenant", "job"], name="jobhistory_tenant")]
 
 
 class JobRun(models.Model):

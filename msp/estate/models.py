@@ -102,7 +102,7 @@ class Site(TenantOwned):
 
 
 class Machine(TenantOwned):
-    """A protected computer of a client."""
+    """A protected computer of a client. ``machine_class`` occasional: not always on; it has a tolerance of its own."""
 
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False)
     site = models.ForeignKey(Site, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
@@ -110,12 +110,13 @@ class Machine(TenantOwned):
     machine_class = models.CharField(max_length=12, default="server")
     expectation = models.CharField(max_length=12, default="unknown")
     state = models.CharField(max_length=12, default="active")
+    registered_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
         constraints = [
             uid_key("machine"),
             models.UniqueConstraint(fields=["tenant", "client", "name"], name="machine_name"),
-            one_of("machine", "machine_class", ("server", "laptop", "seasonal", "cloud", "other")),
+            one_of("machine", "machine_class", ("server", "laptop", "seasonal", "occasional", "cloud", "other")),
             one_of("machine", "expectation", ("protected", "waived", "unknown")),
             one_of("machine", "state", ("active", "retired")),
         ]
@@ -194,6 +195,7 @@ class BackupServer(TenantOwned):
     state = models.CharField(max_length=12, default="active")
     new_jobs = models.CharField(max_length=8, default="hold")
     group = models.CharField(max_length=80, blank=True, db_default="")
+    site = models.ForeignKey(Site, on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
     registered_at = models.DateTimeField()
 
@@ -221,6 +223,22 @@ class Volume(TenantOwned):
         constraints = [
             uid_key("volume"),
             models.UniqueConstraint(fields=["tenant", "server", "name"], name="volume_name"),
+        ]
+
+
+class VolumeReading(TenantOwned):
+    """How full a volume was on one day (the newest reading of the day): the trend to "days until full" rests on it."""
+
+    volume = models.ForeignKey(Volume, on_delete=models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    measured_at = models.DateTimeField()
+    used_bytes = models.BigIntegerField()
+    capacity_bytes = models.BigIntegerField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("volumereading"),
+            models.UniqueConstraint(fields=["tenant", "volume", "day"], name="volumereading_day"),
         ]
 
 

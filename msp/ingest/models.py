@@ -21,6 +21,7 @@ from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 DOORS = ("http", "batch", "command", "mail", "folder", "wrapper", "pull", "demo")
 RECEIPT_STATES = ("waiting", "done", "inbox", "dismissed")
 INBOX_REASONS = ("unrecognised", "unreadable", "unassigned", "ambiguous", "conflict", "failed", "refused")
+CHANNEL_KINDS = ("mailbox", "pull", "mail", "folder", "format")
 RULE_ACTIONS = ("new_job", "job", "hold", "refuse")
 ASSIGNMENT_ORIGINS = ("person", "auto", "rule", "move")
 
@@ -104,6 +105,32 @@ class ReceiptQueue(models.Model):
     class Meta:
         base_manager_name = "unwalled"
         indexes = [models.Index(fields=["tenant_id", "received_at"], name="queue_tenant")]
+
+
+class Channel(TenantOwned):
+    """A way by which logs come, or a format they come in, and what is usual there.
+
+    ``key`` names it within its kind: the id of a mailbox or pull source, the format's name, "" for the one mail
+    listener. ``days`` has [received, unreadable] by local day, ``recent`` the newest deliveries as [epoch seconds,
+    readable], ``gaps`` the newest pauses between deliveries in seconds; all short (``msp.ingest.hearing``).
+    """
+
+    kind = models.CharField(max_length=8)
+    key = models.CharField(max_length=80, blank=True)
+    name = models.CharField(max_length=200)
+    first_received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField()
+    last_read_at = models.DateTimeField(null=True)
+    days = models.JSONField(default=dict)
+    recent = models.JSONField(default=list)
+    gaps = models.JSONField(default=list)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("channel"),
+            models.UniqueConstraint(fields=["tenant", "kind", "key"], name="channel_key"),
+            one_of("channel", "kind", CHANNEL_KINDS),
+        ]
 
 
 class AssignmentRule(TenantOwned):

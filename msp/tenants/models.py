@@ -21,7 +21,11 @@ SCOPES = ("ingest", "read", "write", "billing")
 
 
 class Tenant(models.Model):
-    """One MSP. The wall stands around it."""
+    """One MSP. The wall stands around it.
+
+    ``tickets_enabled`` False: everything is only observed, nobody is told. ``observe_new``: clients and jobs that are
+    made from now on start observed, until a person enables them.
+    """
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(default=uuid.uuid4, editable=False, unique=True)
@@ -30,6 +34,8 @@ class Tenant(models.Model):
     timezone = models.CharField(max_length=64, default="UTC")
     currency = models.CharField(max_length=3, default="EUR")
     state = models.CharField(max_length=12, default="active")
+    tickets_enabled = models.BooleanField(default=True, db_default=True)
+    observe_new = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField()
 
     class Meta:

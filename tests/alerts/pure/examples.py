@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from alerts.facts import ClientFacts, Finding, JobFacts, Subject, TenantFacts
-from alerts.rules import Checked
+from alerts.facts import Checked, ClientFacts, Finding, JobFacts, Subject, TenantFacts
 
 #: A Wednesday, far from any change of clocks.
 NOON = datetime(2026, 1, 14, 12, 0, tzinfo=UTC)

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.deciding import Change, IncidentValues, apply_changes, decide, ended_windows
-from alerts.facts import CannotCheck, Subject, Waiting
-from alerts.rules import Checked
+from alerts.facts import CannotCheck, Checked, Subject, Waiting
 from tests.alerts.pure.examples import JOB, NOON, clean, found
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -1,0 +1,188 @@
+"""Facts of subjects that are no job, client or tenant: selection, machine, server, site, volume, channel.
+
+The same promises as ``alerts.facts``: frozen values, no model, no query, no clock; what nobody told is None. Groups
+(server, site, volume) know their jobs by number only: the rules about them find a cause before its symptoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from alerts.facts import MachineClass, Outcome, Subject, SubjectKind, Unheard
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyFacts:
+    """One job of a selection: which way of protecting it, and when that last came to a good end."""
+
+    job_id: int
+    job: str
+    role: str = "primary"
+    target_kind: str = ""
+    active: bool = True
+    registered_at: datetime | None = None
+    last_good_at: datetime | None = None
+
+    @property
+    def offsite(self) -> bool:
+        """Whether its copies lie elsewhere than what they are copies of."""
+        return self.target_kind in ("offsite", "cloud")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofFacts:
+    """The newest restore or verification of a selection, of whatever end, and the newest good one.
+
+    A person's own restore test counts as a log's does. ``seconds`` and ``restored_bytes`` are of the newest one.
+    """
+
+    tried_at: datetime | None = None
+    outcome: Outcome | None = None
+    good_at: datetime | None = None
+    seconds: int | None = None
+    restored_bytes: int | None = None
+    checksum_ok: bool | None = None
+    job: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionFacts:
+    """A selection, its jobs and its proofs. ``test_interval_days`` is the policy's; ``waived_until`` a signed waiver of
+    restore tests (None without one, the far future for one without an end).
+    """
+
+    tenant_id: int
+    client_id: int
+    selection_id: int
+    registered_at: datetime
+    reseller_id: int | None = None
+    tenant: str = ""
+    client: str = ""
+    selection: str = ""
+    zone: str = "UTC"
+    active: bool = True
+    observed: bool = False
+    silenced: bool = False
+    jobs: tuple[CopyFacts, ...] = ()
+    restore: ProofFacts = field(default_factory=ProofFacts)
+    verify: ProofFacts = field(default_factory=ProofFacts)
+    test_interval_days: int | None = None
+    copies: int | None = None
+    waived_until: datetime | None = None
+    unheard: Unheard | None = None
+    awaiting_since: datetime | None = None
+    resumed_at: datetime | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The selection itself."""
+        return Subject("selection", self.selection_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineFacts:
+    """A protected computer: what is expected of it, and whether any job covers it."""
+
+    tenant_id: int
+    client_id: int
+    machine_id: int
+    reseller_id: int | None = None
+    tenant: str = ""
+    client: str = ""
+    machine: str = ""
+    machine_class: MachineClass = "server"
+    expectation: str = "unknown"
+    zone: str = "UTC"
+    active: bool = True
+    observed: bool = False
+    silenced: bool = False
+    registered_at: datetime | None = None
+    jobs: int = 0
+    waived_until: datetime | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The machine itself."""
+        return Subject("machine", self.machine_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupFacts:
+    """A server, site or volume by its jobs: how many have a clock, how many of them are overdue now and since when.
+
+    ``heard_at`` is the newest log of any of them. ``overdue_heard`` counts overdue jobs that were heard after the
+    group's silence began: those have troubles of their own. ``expected`` counts the jobs of which something was due
+    since ``heard_at``. ``parts`` and ``parts_down`` count the servers of a site.
+    """
+
+    kind: SubjectKind
+    group_id: int
+    tenant_id: int
+    client_id: int | None = None
+    reseller_id: int | None = None
+    server_id: int | None = None
+    tenant: str = ""
+    name: str = ""
+    zone: str = "UTC"
+    active: bool = True
+    observed: bool = False
+    silenced: bool = False
+    registered_at: datetime | None = None
+    heard_at: datetime | None = None
+    jobs: int = 0
+    expected: int = 0
+    overdue: int = 0
+    overdue_since: datetime | None = None
+    next_overdue_at: datetime | None = None
+    parts: int = 0
+    parts_down: int = 0
+    capacity_bytes: int | None = None
+    used_bytes: int | None = None
+    measured_at: datetime | None = None
+    fill: tuple[tuple[datetime, int], ...] = ()
+    unheard: Unheard | None = None
+    awaiting_since: datetime | None = None
+    resumed_at: datetime | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The server, site or volume itself."""
+        return Subject(self.kind, self.group_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelFacts:
+    """A way by which logs come (mailbox, pull source, folder, the mail listener) or a format they come in.
+
+    ``days`` counts [received, unreadable] by local day, oldest first; ``gaps_seconds`` are the newest pauses between
+    two deliveries, oldest first. ``failing_since`` and ``error``: the channel itself cannot be asked any more.
+    """
+
+    tenant_id: int
+    channel_id: int
+    kind: str
+    name: str
+    tenant: str = ""
+    zone: str = "UTC"
+    active: bool = True
+    observed: bool = False
+    silenced: bool = False
+    jobs: int = 0
+    first_received_at: datetime | None = None
+    last_received_at: datetime | None = None
+    last_read_at: datetime | None = None
+    gaps_seconds: tuple[int, ...] = ()
+    days: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    recent: tuple[tuple[datetime, bool], ...] = ()
+    failing_since: datetime | None = None
+    failures: int = 0
+    error: str = ""
+    awaiting_since: datetime | None = None
+    resumed_at: datetime | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The channel itself."""
+        return Subject("channel", self.channel_id)

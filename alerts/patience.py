@@ -1,0 +1,52 @@
+"""How long a finding about silence is delayed, because what would refute it may be on its way or cannot arrive.
+
+Every rule that reads a missed deadline asks here: a log that came in before and is unread, an interruption of ours,
+a channel that is silent or unreadable. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from alerts.facts import PROCESSING_PATIENCE, Subject, Unheard, Waiting
+
+#: While the channel is silent, this often is asked again.
+UNHEARD_RECHECK = timedelta(minutes=15)
+
+
+class Delayed(Protocol):
+    """What facts tell of our own delays."""
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def awaiting_since(self) -> datetime | None: ...
+    @property
+    def resumed_at(self) -> datetime | None: ...
+    @property
+    def unheard(self) -> Unheard | None: ...
+
+
+def waiting_for(kind: str, facts: Delayed, *, deadline: datetime, now: datetime) -> Waiting | None:
+    """The answer of a rule whose deadline has passed but cannot be judged yet; None once it can."""
+    until = patient_until(facts, deadline=deadline)
+    if until is not None and now < until:
+        reason = "It looks overdue, but logs that came in earlier are still being read."
+        return Waiting(kind=kind, subject=facts.subject, reason=reason, until=until)
+    if facts.unheard is not None and facts.unheard.covers(deadline, now):
+        until = facts.unheard.until or now + UNHEARD_RECHECK
+        return Waiting(kind=kind, subject=facts.subject, reason=f"Not heard: {facts.unheard.what}", until=until)
+    return None
+
+
+def patient_until(facts: Delayed, *, deadline: datetime) -> datetime | None:
+    """Until when unread logs delay the finding; None if none of them can matter."""
+    if facts.resumed_at is not None and deadline <= facts.resumed_at:
+        # Logs that our own interruption held up still wait outside, where no queue shows them, and come in after it.
+        return facts.resumed_at + PROCESSING_PATIENCE
+    if facts.awaiting_since is None:
+        return None
+    if facts.resumed_at is not None and deadline < facts.resumed_at + PROCESSING_PATIENCE:
+        return deadline + PROCESSING_PATIENCE  # whatever waits then is older in substance
+    return deadline + PROCESSING_PATIENCE if facts.awaiting_since <= deadline else None
