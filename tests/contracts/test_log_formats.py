@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from integrations.logs.head import head_of
 from integrations.logs.joblog import MAX_ERRORS, MAX_TEXT, Delivery, UnreadableLog
 from integrations.logs.opening import open_delivery
 from integrations.logs.report import as_parse_answer, delivery_from_files
+from tests.growth import assert_grows_linearly
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 FURTHER = Path(__file__).parents[3] / "shared" / "samples"
@@ -223,28 +223,22 @@ HOSTILE_LINES = {
 }
 
 
-def cost_of(body: bytes, name: str) -> float:
-    delivery = Delivery(stdout=body, format=name, exit_code=1)
-    best = float("inf")
-    for _ in range(2):
-        begun = process_time()
-        read(delivery)
-        best = min(best, process_time() - begun)
-    return best
-
-
 @pytest.mark.parametrize("name", [*FORMATS, ""])
 @pytest.mark.parametrize("line", HOSTILE_LINES.values(), ids=HOSTILE_LINES.keys())
 def test_ten_times_the_hostile_lines_cost_about_ten_times_as_much(name: str, line: bytes) -> None:
-    short, long = b"\n".join([line] * 20), b"\n".join([line] * 200)
-    assert cost_of(long, name) < 40 * max(cost_of(short, name), 0.002)
+    def work(times: int) -> None:
+        read(Delivery(stdout=b"\n".join([line] * times), format=name, exit_code=1))
+
+    assert_grows_linearly(work, small=20, large=200)
 
 
 @pytest.mark.parametrize("name", [*FORMATS, ""])  # "": every format looks whether it is one of its own
 @pytest.mark.parametrize("line", HOSTILE_LINES.values(), ids=HOSTILE_LINES.keys())
 def test_one_long_hostile_line_costs_about_its_length(name: str, line: bytes) -> None:
-    short, long = (line * 60)[:6_000], (line * 600)[:60_000]
-    assert cost_of(long, name) < 40 * max(cost_of(short, name), 0.002)
+    def work(length: int) -> None:
+        read(Delivery(stdout=(line * 600)[:length], format=name, exit_code=1))
+
+    assert_grows_linearly(work, small=6_000, large=60_000)
 
 
 @pytest.mark.parametrize("name", FORMATS)

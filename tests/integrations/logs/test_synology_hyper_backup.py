@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from time import process_time
 
 import pytest
 
 from integrations.logs import read
 from integrations.logs.joblog import Delivery, JobLog
 from integrations.logs.synology_mail import printed_seconds, told_moment
+from tests.growth import assert_grows_linearly
 
 LABELS = {
     "en": "Backup Task: Daily\nStart Time: Thu, 20 Nov 2025 03:00:00\nDuration: 1 Minute\n",
@@ -127,13 +127,11 @@ def test_what_is_no_date_is_none(printed: str) -> None:
 def test_a_log_of_many_runs_costs_no_more_than_its_length() -> None:
     one = "info\t2025/11/20 03:00:01\tSYSTEM:\t[Local][A{}] Backup task started.\n"
 
-    def cost(runs: int) -> float:
+    def work(runs: int) -> None:
         body = "".join(one.format(at) for at in range(runs)).encode()
-        begun = process_time()
         assert len(read(Delivery(stdout=body)).runs) == runs
-        return process_time() - begun
 
-    assert cost(5000) < 40 * max(cost(500), 0.002)
+    assert_grows_linearly(work, small=500, large=5000)
 
 
 def test_a_mail_of_active_backup_is_another_products() -> None:
