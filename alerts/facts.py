@@ -138,6 +138,7 @@ class JobFacts:
     ``last_started_at`` the newest start that any backup told. ``skewed_at`` is the newest log whose times lie in the
     future, by ``skew_seconds``. ``gone_at``: the product no longer lists the job. ``sizes`` are the
     newest whole measurements of the selection beside what this job reported then, newest first, at most ten.
+    ``size_accepted_at`` is when a person last accepted that its size had changed: the level of then is its usual one.
     """
 
     tenant_id: int
@@ -198,6 +199,7 @@ class JobFacts:
     skew_seconds: int = 0
     gone_at: datetime | None = None
     gone_because: str = ""
+    size_accepted_at: datetime | None = None
 
     @property
     def subject(self) -> Subject:

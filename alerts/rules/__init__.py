@@ -20,6 +20,7 @@ from alerts.rules import (
     processing_delayed,
     quota_overrun,
     rule_broken,
+    size_anomaly,
     size_drift,
 )
 
@@ -71,6 +72,7 @@ RULES: dict[str, Rule] = {
     "quota_overrun": quota_overrun,
     "processing_delayed": processing_delayed,
     "size_drift": size_drift,
+    "size_anomaly": size_anomaly,
 }
 
 
