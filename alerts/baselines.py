@@ -1,9 +1,9 @@
 """What is usual in a small history of figures, and which newest ones are far from it; explained in words.
 
-Rules about sizes and speed ask here. The usual is a band, the median with five times the median deviation around it and
-never wider than what was seen, so that neither one odd run nor slow growth moves it far. A figure is far when it lies
-beyond the band by a share and by an amount. A level that a person accepted, or that has held long enough, becomes the
-new usual. Pure; figures are whole numbers of any unit, readings come oldest first.
+Rules about sizes and speed ask here. The usual is a band: the median with five times the median deviation around it,
+at least three fifths of what was seen and never wider than that, so that neither one odd run nor slow growth moves it
+far. A figure is far when it lies beyond the band by a share and by an amount. A level that a person accepted, or that
+has held long enough, becomes the new usual. Pure; figures are whole numbers of any unit, readings come oldest first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from alerts.facts import RunPoint
@@ -114,9 +115,14 @@ def readings_of(
 def usual_of(values: Sequence[int]) -> Usual:
     """The band of these values; at least one."""
     ordered = sorted(values)
-    middle = _middle(ordered)
+    middle, fifth = _middle(ordered), len(ordered) // 5
     reach = REACH * _middle(sorted(abs(value - middle) for value in ordered))
-    return Usual(lower=max(ordered[0], middle - reach), upper=min(ordered[-1], middle + reach), samples=len(ordered))
+    # figures that come in two kinds have no deviation if one kind is more than half: a fifth of them is usual as well
+    return Usual(
+        lower=min(max(ordered[0], middle - reach), ordered[fifth]),
+        upper=max(min(ordered[-1], middle + reach), ordered[-1 - fifth]),
+        samples=len(ordered),
+    )
 
 
 def is_far(value: int, usual: Usual, limits: Limits) -> bool:
@@ -177,10 +183,12 @@ class _Reader:
             self.accept()
 
     def accept(self) -> None:
-        """The level away from the usual, if there is one, becomes the usual one."""
-        if self.away:
+        """The level of now becomes the usual one: that away from the usual, or what the newest has in common with those
+        before it where the history begins so late that little else is known.
+        """
+        if self.away or 0 < len(self.norm) <= self.limits.samples:
             self.learned = True
-            self._learn(self.away)
+            self._learn(self.away or self._like_the_newest())
 
     def series(self) -> Series:
         if self.usual is None or self.left is None:
@@ -192,6 +200,12 @@ class _Reader:
         self.norm, self.away, self.left = norm[-WINDOW:], [], None
         self.learned = self.learned or len(self.norm) >= self.limits.samples
         self.usual = usual_of([one.value for one in self.norm]) if self.learned else None
+
+    def _like_the_newest(self) -> list[Reading]:
+        newest = self.norm[-1]
+        level = Usual(lower=newest.value, upper=newest.value, samples=1)
+        like = takewhile(lambda one: not is_far(one.value, level, self.limits), reversed(self.norm))
+        return list(like)[::-1]
 
     def _is_unusual(self, reading: Reading, usual: Usual) -> bool:
         """Far from the band, and from what was seen on the same weekday: a weekly full backup is no surprise."""
