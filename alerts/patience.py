@@ -13,6 +13,8 @@ from alerts.facts import PROCESSING_PATIENCE, Subject, Unheard, Waiting
 
 #: While the channel is silent, this often is asked again.
 UNHEARD_RECHECK = timedelta(minutes=15)
+#: While logs wait, the answer may change each time one is read.
+UNREAD_RECHECK = timedelta(minutes=1)
 
 
 class Delayed(Protocol):
@@ -38,6 +40,14 @@ def waiting_for(kind: str, facts: Delayed, *, deadline: datetime, now: datetime)
         until = facts.unheard.until or now + UNHEARD_RECHECK
         return Waiting(kind=kind, subject=facts.subject, reason=f"Not heard: {facts.unheard.what}", until=until)
     return None
+
+
+def ask_again_at(facts: Delayed, *, deadline: datetime, now: datetime) -> datetime | None:
+    """When a rule with this deadline is asked again: at the deadline, then while it waits, then only upon a log."""
+    if now < deadline:
+        return deadline
+    waiting = waiting_for("", facts, deadline=deadline, now=now)
+    return None if waiting is None else min(waiting.until, now + UNREAD_RECHECK)
 
 
 def patient_until(facts: Delayed, *, deadline: datetime) -> datetime | None:

@@ -655,6 +655,8 @@ def _explain(job: JobRow, facts: JobFacts | None, settings: Iterable[Setting], *
     if facts is None:
         return Clock(None, "nothing is kept of its state, so it has no clock: tell the people who run this service")
     if not facts.active:
+    if until is None:
+        return Clock(None, f"a seasonal machine has no clock ({resolved.sources['seasonal_days']})")
         return Clock(None, "its client, selection or server is not active, so it has no clock")
     resolved = resolve(no_recent_backup.KIND, settings)
     if not resolved.enabled:
@@ -670,12 +672,14 @@ def _clock_words(facts: JobFacts, resolved: Resolved) -> str:
         else f"there was no good backup since the job was registered {moment_words(facts.registered_at, facts.zone)}"
     )
     grace = duration_words(timedelta(minutes=resolved.params.grace_minutes) if facts.grace is None else facts.grace)
-    if facts.schedule:
+    allowed = no_recent_backup.allowed_to(facts, resolved.params)
+    if allowed is None or allowed.schedule is not None:
         return (
             f'{start}, the schedule "{facts.schedule}" ({facts.zone}) says when the next is due, and {grace} are added'
         )
-    if facts.tolerance is not None:
-        return f"{start}, and its policy lets it be {duration_words(facts.tolerance)} old, with {grace} added"
-    tolerance = duration_words(timedelta(hours=resolved.params.tolerance_hours))
-    source = resolved.sources["tolerance_hours"]
-    return f"{start}, and without a schedule it may be {tolerance} old ({source}), with {grace} added"
+    tolerance = duration_words(allowed.tolerance or timedelta())
+    if allowed.source == "policy":
+        return f"{start}, and its policy lets it be {tolerance} old, with {grace} added"
+    source = resolved.sources[allowed.parameter]
+    by = f"{allowed.class_words()} ({source})"
+    return f"{start}, and without a schedule it may be {tolerance} old{by}, with {grace} added"

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.rules import (
+    did_not_start,
     errors,
+    never_backed_up,
     no_data_sent,
     no_recent_backup,
     processing_delayed,
@@ -67,6 +69,8 @@ class RuleSettings(Protocol):
 
 RULES: dict[str, Rule] = {
     "no_recent_backup": no_recent_backup,
+    "did_not_start": did_not_start,
+    "never_backed_up": never_backed_up,
     "no_data_sent": no_data_sent,
     "errors": errors,
     "quota_overrun": quota_overrun,

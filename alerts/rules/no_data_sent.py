@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.clocks import NOT_ACTIVE
 from alerts.facts import Answer, CannotCheck, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
+from alerts.patience import ask_again_at, waiting_for
 from alerts.wording import count_words, moment_words, size_words
 
 KIND = "no_data_sent"
@@ -22,6 +24,9 @@ HOLD_MINUTES: int | None = None
 TELLS: Tells = "ticket"
 SYMPTOM = False
 CAUSE = False
+
+#: So many good runs without data in a row at least.
+_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -44,23 +49,23 @@ def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
     if not facts.reports_data:
         reason = "No run of this job has reported a protected or transferred size."
         return CannotCheck(kind=KIND, subject=facts.subject, reason=reason)
-    if not _ran_without_data(facts) or now < _deadline(facts, params):
+    deadline = _deadline(facts, params)
+    if not _ran_without_data(facts) or now < deadline:
         return None
-    return _finding(facts, params)
+    return waiting_for(KIND, facts, deadline=deadline, now=now) or _finding(facts, params)
 
 
 def check_after(facts: JobFacts, params: Params, now: datetime) -> datetime | None:
     """The end of the days set, where good runs have already come without data; else only a log changes the answer."""
     if not facts.active or not facts.reports_data or not _ran_without_data(facts):
         return None
-    deadline = _deadline(facts, params)
-    return deadline if now < deadline else None
+    return ask_again_at(facts, deadline=_deadline(facts, params), now=now)
 
 
 def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
     """Why an open incident of this rule closes."""
     if not facts.active:
-        return "The job is no longer active."
+        return NOT_ACTIVE
     if facts.last_data_at is not None and not _ran_without_data(facts):
         return f"The run of {moment_words(facts.last_data_at, facts.zone)} brought data again."
     return f"Data is not expected before {moment_words(_deadline(facts, params), facts.zone)}."
@@ -75,9 +80,12 @@ def _deadline(facts: JobFacts, params: Params) -> datetime:
 
 
 def _ran_without_data(facts: JobFacts) -> bool:
-    if facts.last_good_at is None:
+    """One good run without data proves little where runs are rarer than the days set: the history must show two."""
+    if facts.last_good_at is None or (facts.last_data_at is not None and facts.last_good_at <= facts.last_data_at):
         return False
-    return facts.last_data_at is None or facts.last_good_at > facts.last_data_at
+    since = _quiet_since(facts)
+    told = [point for point in facts.history if point.good]
+    return not told or sum(point.ended_at > since for point in told) >= _RUNS
 
 
 def _finding(facts: JobFacts, params: Params) -> Finding:

@@ -98,6 +98,7 @@ def parse_schedule(text: str) -> Schedule:
     return _read_cron(" ".join(_ALIASES.get(words[0], words[0]).split() + words[1:]))
 
 
+@lru_cache(maxsize=4096)
 def expected_after(schedule: Schedule, moment: datetime, zone: str) -> datetime:
     """The first expected start that is later than the moment, in UTC. An interval counts from the moment itself."""
     if isinstance(schedule, Every):

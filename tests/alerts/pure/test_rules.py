@@ -45,10 +45,15 @@ def test_a_job_is_overdue_from_its_deadline_on_and_not_a_second_earlier() -> Non
     assert no_recent_backup.check_after(job_facts(last_good_at=NOON), OVERDUE, DEADLINE - DAY) == DEADLINE
 
 
-def test_a_job_that_never_ran_is_overdue_from_its_registration() -> None:
-    assert is_quiet(utc(2026, 1, 2, 2, 59))
-    found = overdue(utc(2026, 1, 2, 3))
-    assert found.summary.startswith("No good backup since the job was registered on Thu 1 Jan 2026 01:00 CET;")
+def test_a_job_that_never_had_a_good_run_is_the_matter_of_never_backed_up() -> None:
+    facts = job_facts(last_outcome="failure", last_failure_at=NOON)
+    assert is_quiet(NOON + 99 * DAY)
+    assert no_recent_backup.check(facts, OVERDUE, NOON + 99 * DAY) is None
+    assert no_recent_backup.check_after(facts, OVERDUE, NOON) is None
+    assert no_recent_backup.closing_words(facts, OVERDUE, NOON) == (
+        'No backup of this job was ever good: that is the matter of "Never backed up".'
+    )
+    assert no_recent_backup.overdue_at(facts, OVERDUE) == utc(2026, 1, 2, 3)  # what a failure may be held back until
 
 
 @pytest.mark.parametrize(
