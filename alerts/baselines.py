@@ -64,7 +64,7 @@ class Usual:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shift:
     """The newest readings lie far from the usual: ``first`` began the level they are at, ``left`` was the first
-    that was far at all, ``times`` counts those at this level.
+    that was far at all; ``times`` counts those at this level, ``away`` all since ``left``.
     """
 
     usual: Usual
@@ -72,6 +72,7 @@ class Shift:
     first: Reading
     newest: Reading
     times: int
+    away: int
 
     @property
     def grew(self) -> bool:
@@ -138,9 +139,8 @@ def is_far(value: int, usual: Usual, limits: Limits) -> bool:
 
 def cannot_be_far(values: Sequence[int], limits: Limits) -> bool:
     """Whether the newest value is near all others, so that nothing needs to be read closely. Cheap."""
-    return not is_far(values[-1], Usual(lower=max(values), upper=max(values), samples=1), limits) and not is_far(
-        values[-1], Usual(lower=min(values), upper=min(values), samples=1), limits
-    )
+    newest = values[-1]
+    return not is_far(newest, _only(max(values)), limits) and not is_far(newest, _only(min(values)), limits)
 
 
 def read_series(readings: Sequence[Reading], limits: Limits, *, accepted_at: datetime | None = None) -> Series:
@@ -161,7 +161,9 @@ def read_series(readings: Sequence[Reading], limits: Limits, *, accepted_at: dat
 
 
 class _Reader:
-    """Takes readings one by one; ``norm`` are the usual ones, ``away`` those of a level that is far from them."""
+    """Takes readings one by one; ``norm`` are the usual ones, ``away`` those of a level that is far from them,
+    ``far`` counts all since the last usual one.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -169,13 +171,14 @@ class _Reader:
         self.norm: list[Reading] = []
         self.away: list[Reading] = []
         self.left: Reading | None = None
+        self.far = 0
         self.usual: Usual | None = None
 
     def take(self, reading: Reading) -> None:
         if self.usual is None or not self._is_unusual(reading, self.usual):
             self._learn([*self.norm, reading])
             return
-        self.left = self.left or reading
+        self.left, self.far = self.left or reading, self.far + 1
         if self.away and is_far(reading.value, usual_of([one.value for one in self.away]), self.limits):
             self.away = []  # a further shift, of its own
         self.away.append(reading)
@@ -193,18 +196,24 @@ class _Reader:
     def series(self) -> Series:
         if self.usual is None or self.left is None:
             return Series(usual=self.usual)
-        shift = Shift(usual=self.usual, left=self.left, first=self.away[0], newest=self.away[-1], times=len(self.away))
+        shift = Shift(
+            usual=self.usual,
+            left=self.left,
+            first=self.away[0],
+            newest=self.away[-1],
+            times=len(self.away),
+            away=self.far,
+        )
         return Series(usual=self.usual, shift=shift)
 
     def _learn(self, norm: list[Reading]) -> None:
-        self.norm, self.away, self.left = norm[-WINDOW:], [], None
+        self.norm, self.away, self.left, self.far = norm[-WINDOW:], [], None, 0
         self.learned = self.learned or len(self.norm) >= self.limits.samples
         self.usual = usual_of([one.value for one in self.norm]) if self.learned else None
 
     def _like_the_newest(self) -> list[Reading]:
-        newest = self.norm[-1]
-        level = Usual(lower=newest.value, upper=newest.value, samples=1)
-        like = takewhile(lambda one: not is_far(one.value, level, self.limits), reversed(self.norm))
+        newest = self.norm[-1].value
+        like = takewhile(lambda one: not is_far(newest, _only(one.value), self.limits), reversed(self.norm))
         return list(like)[::-1]
 
     def _is_unusual(self, reading: Reading, usual: Usual) -> bool:
@@ -212,7 +221,12 @@ class _Reader:
         if not is_far(reading.value, usual, self.limits):
             return False
         same_day = [one.value for one in self.norm if one.weekday == reading.weekday >= 0]
-        return all(is_far(reading.value, Usual(lower=one, upper=one, samples=1), self.limits) for one in same_day)
+        return all(is_far(reading.value, _only(one), self.limits) for one in same_day)
+
+
+def _only(value: int) -> Usual:
+    """The band of a single value."""
+    return Usual(lower=value, upper=value, samples=1)
 
 
 def _middle(ordered: Sequence[int]) -> int:

@@ -1,8 +1,10 @@
-"""Parameters of a rule: how a field is declared, read from stored JSON and refused with a sentence.
+"""Parameters of a rule: how a field is declared, read from stored JSON, told in words and refused with a sentence.
 
-Each rule has a frozen ``Params`` dataclass whose fields are made by ``whole_number`` or ``yes_no``; forms, the API
-schema and the documentation are derived from their metadata. Every limit stands on one field alone: so values that
-were valid when each was saved stay valid together, whichever scopes they are inherited from.
+Each rule has a frozen ``Params`` dataclass whose fields are made by ``whole_number``, ``yes_no`` or ``choice``; forms,
+the API schema and the documentation are derived from their metadata. Every limit of reading stands on one field alone:
+so values that were valid when each was saved can always be read together, whichever levels they are inherited from.
+What must fit together (warn before over) is a ``check_together`` of the class: ``alerts.agreeing`` asks it before a
+setting is saved, and the rule itself puts what does not fit into a harmless order.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ def yes_no(default: bool, *, label: str, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"label": label, "help": help, "unit": ""})
 
 
+def choice(default: str, *, options: tuple[tuple[str, str], ...], label: str, help: str) -> Any:
+    """A dataclass field for one of a few words; ``options`` are (stored word, words for people)."""
+    metadata = {"label": label, "help": help, "unit": "", "options": options}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
 def check_limits(params: Any) -> None:
     """Raise BadParams for the first field that has the wrong type or is outside its limits."""
     for field in dataclasses.fields(params):
@@ -49,11 +57,33 @@ def read_params(params_class: type[P], values: Mapping[str, Any]) -> P:
     return params_class(**values)
 
 
+def check_together(params: Any) -> None:
+    """Raise BadParams where values that are fine one by one make no sense together; rules without such have nothing."""
+    check = getattr(params, "check_together", None)
+    if check is not None:
+        check()
+
+
+def value_words(field: dataclasses.Field[Any], value: Any, *, with_unit: bool = True) -> str:
+    """A value as a person reads it: "3 runs", "1 run", "yes", "stored size"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if "options" in field.metadata:
+        return str(dict(field.metadata["options"]).get(value, value))
+    unit = str(field.metadata.get("unit", "")) if with_unit else ""
+    return f"{value} {unit[:-1] if value == 1 and unit.endswith('s') else unit}".strip()
+
+
 def _check_value(field: dataclasses.Field[Any], value: Any) -> None:
     label = field.metadata["label"]
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
             raise BadParams(field.name, f"{label} is yes or no, not {value!r}.")
+        return
+    if "options" in field.metadata:
+        words = [word for word, _ in field.metadata["options"]]
+        if value not in words:
+            raise BadParams(field.name, f"{label} is one of {', '.join(words)}, not {value!r}.")
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadParams(field.name, f"{label} is a whole number of {field.metadata['unit']}, not {value!r}.")

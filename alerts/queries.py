@@ -20,6 +20,7 @@ from alerts.evaluating import load_job_facts
 from alerts.facts import JobFacts
 from alerts.inheritance import Resolved, Setting, resolve, resolve_all
 from alerts.models import Incident, IncidentEvent, RuleSetting, Ticket, TicketUpdate
+from alerts.params import value_words
 from alerts.rules import KINDS, RULES, no_recent_backup
 from alerts.wording import duration_words, moment_words
 from msp.backups.models import BackupJob
@@ -619,7 +620,7 @@ def _won(resolved: Resolved) -> WonSettings:
     parameters = tuple(
         WonParameter(
             label=field.metadata["label"],
-            value=_value_words(getattr(resolved.params, field.name), field.metadata.get("unit", "")),
+            value=value_words(field, getattr(resolved.params, field.name)),
             source=str(resolved.sources[field.name]),
             is_default=resolved.sources[field.name].scope == "default",
         )
@@ -632,12 +633,6 @@ def _won(resolved: Resolved) -> WonSettings:
         enabled_source=str(resolved.sources["enabled"]),
         parameters=parameters,
     )
-
-
-def _value_words(value: object, unit: str) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value} {unit}".strip()
 
 
 def explain_clocks(
@@ -655,13 +650,13 @@ def _explain(job: JobRow, facts: JobFacts | None, settings: Iterable[Setting], *
     if facts is None:
         return Clock(None, "nothing is kept of its state, so it has no clock: tell the people who run this service")
     if not facts.active:
-    if until is None:
-        return Clock(None, f"a seasonal machine has no clock ({resolved.sources['seasonal_days']})")
         return Clock(None, "its client, selection or server is not active, so it has no clock")
     resolved = resolve(no_recent_backup.KIND, settings)
     if not resolved.enabled:
         return Clock(None, f'the rule "{no_recent_backup.LABEL}" is switched off ({resolved.sources["enabled"]})')
     until = no_recent_backup.overdue_at(facts, resolved.params)
+    if until is None:
+        return Clock(None, f"a seasonal machine has no clock ({resolved.sources['seasonal_days']})")
     return Clock(until, _clock_words(facts, resolved), overdue=until <= now)
 
 

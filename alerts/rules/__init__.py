@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.rules import (
-    did_not_start,
+    chain_too_long,
+    component_failed,
     errors,
-    never_backed_up,
+    last_full_too_old,
     no_data_sent,
     no_recent_backup,
     processing_delayed,
@@ -24,6 +25,7 @@ from alerts.rules import (
     rule_broken,
     size_anomaly,
     size_drift,
+    slow,
 )
 
 #: Whatever the rules say, every active subject is looked at again after this long.
@@ -69,14 +71,16 @@ class RuleSettings(Protocol):
 
 RULES: dict[str, Rule] = {
     "no_recent_backup": no_recent_backup,
-    "did_not_start": did_not_start,
-    "never_backed_up": never_backed_up,
     "no_data_sent": no_data_sent,
     "errors": errors,
     "quota_overrun": quota_overrun,
     "processing_delayed": processing_delayed,
     "size_drift": size_drift,
     "size_anomaly": size_anomaly,
+    "component_failed": component_failed,
+    "slow": slow,
+    "chain_too_long": chain_too_long,
+    "last_full_too_old": last_full_too_old,
 }
 
 

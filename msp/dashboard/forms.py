@@ -55,15 +55,15 @@ def fields_of_params(
 
 
 def _param_field(item: dataclasses.Field[Any], value: Any, *, inherited: str) -> Field:
-    switch = isinstance(item.default, bool)
+    options = item.metadata.get("options") or ((("yes", "yes"), ("no", "no")) if isinstance(item.default, bool) else ())
     return Field(
         name=item.name,
         label=str(item.metadata.get("label", item.name.replace("_", " ").capitalize())),
-        kind="choice" if switch else "number",
+        kind="choice" if options else "number",
         value=_typed(value),
         help=str(item.metadata.get("help", "")),
         unit=str(item.metadata.get("unit", "")),
-        choices=(("", "inherit"), ("yes", "yes"), ("no", "no")) if switch else (),
+        choices=(("", "inherit"), *options) if options else (),
         minimum=item.metadata.get("at_least"),
         maximum=item.metadata.get("at_most"),
         inherited=inherited,

@@ -212,7 +212,7 @@ class TestRules:
         warn = next(each for each in rules["quota_overrun"]["parameters"] if each["name"] == "warn_percent")
         assert warn == {
             "name": "warn_percent", "type": "integer", "label": "Warn at", "unit": "percent", "default": 90,
-            "at_least": 1, "at_most": 100, "help": "Share of the quota from which on there is a warning.",
+            "at_least": 1, "at_most": 100, "options": [], "help": "Share of the quota from which on there is a warning.",
         }  # fmt: skip
 
     def test_put_replaces_and_looks_anew(self, api: Caller, world: World) -> None:

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts import facts as facts_module
-from alerts.facts import SEVERITIES, CannotCheck, Facts, Finding, Waiting
+from alerts.facts import SEVERITIES, CannotCheck, ComponentTrouble, Facts, Finding, RunPoint, Waiting
 from alerts.inheritance import Resolved, resolve_all
-from alerts.params import BadParams, read_params
+from alerts.params import BadParams, read_params, value_words
 from alerts.rules import HEARTBEAT, RULES, Rule, check_subject, rules_for
 from integrations.logs import joblog
 from tests.alerts.pure.examples import NOON, client_facts, job_facts, tenant_facts
@@ -29,6 +29,20 @@ DAY = timedelta(days=1)
 moments = st.integers(-40 * 24 * 60, 40 * 24 * 60).map(lambda minutes: NOON + minutes * timedelta(minutes=1))
 past = st.none() | moments
 sizes = st.none() | st.integers(0, 2 * 10**12)
+
+amounts = st.none() | st.sampled_from([0, 10**9, 10**12])
+run_points = st.builds(
+    RunPoint,
+    ended_at=moments, started_at=past, outcome=st.sampled_from(["success", "warning", "failure", "missed"]),
+    good=st.booleans(), protected_bytes=amounts, transferred_bytes=amounts, changed_bytes=amounts,
+    duration_seconds=st.none() | st.sampled_from([0, 600, 36_000]), error=st.sampled_from(["", "disk full"]),
+)  # fmt: skip
+histories = st.lists(run_points, max_size=12).map(lambda points: tuple(sorted(points, key=lambda one: one.ended_at)))
+troubles = st.builds(
+    ComponentTrouble,
+    name=st.sampled_from(["SQL", "Exchange"]), outcome=st.sampled_from(["failure", "warning"]), since=moments,
+    times=st.integers(1, 4),
+)  # fmt: skip
 
 job_subjects = st.builds(
     job_facts,
@@ -41,7 +55,9 @@ job_subjects = st.builds(
     last_good_at=past, last_data_at=past, first_failure_at=past, last_failure_at=past,
     last_protected_bytes=sizes, last_transferred_bytes=sizes,
     failures_in_row=st.integers(0, 4), warnings_in_row=st.integers(0, 4),
-    reports_data=st.booleans(), awaiting_since=past, resumed_at=past,
+    reports_data=st.booleans(), awaiting_since=past, resumed_at=past, running_since=past,
+    history=histories, size_accepted_at=past, chain_length=st.none() | st.sampled_from([1, 7, 400]), last_full_at=past,
+    components=st.lists(troubles, max_size=3).map(tuple), reports_components=st.booleans(),
 )  # fmt: skip
 client_subjects = st.builds(
     client_facts, active=st.booleans(), quota_bytes=st.none() | st.just(10**12), protected_bytes=sizes, measured_at=past
@@ -75,16 +91,35 @@ def test_parameters_are_described_and_their_limits_kept(rule: Rule) -> None:
     for field in dataclasses.fields(rule.Params):
         assert field.metadata["label"]
         assert field.metadata["help"].endswith(".")
-        low, high = field.metadata["at_least"], field.metadata["at_most"]
-        assert read_params(rule.Params, {field.name: low})
-        assert read_params(rule.Params, {field.name: high})
-        for wrong in (low - 1, high + 1, str(low), None, True, float(low)):
+        right, wrong = values_of(field)
+        for value in right:
+            assert getattr(read_params(rule.Params, {field.name: value}), field.name) == value
+        for value in wrong:
             with pytest.raises(BadParams) as refused:
-                read_params(rule.Params, {field.name: wrong})
+                read_params(rule.Params, {field.name: value})
             assert refused.value.field == field.name
             assert field.metadata["label"] in refused.value.reason
     with pytest.raises(BadParams, match="no parameter 'nonsense'"):
         read_params(rule.Params, {"nonsense": 1})
+
+
+def values_of(field: dataclasses.Field[Any]) -> tuple[list[Any], list[Any]]:
+    """Values at its limits, and values that are to be refused."""
+    if "options" in field.metadata:
+        return [word for word, _ in field.metadata["options"]], ["nonsense", "", None, True, 1]
+    if isinstance(field.default, bool):
+        return [True, False], ["yes", None, 1, 0]
+    low, high = field.metadata["at_least"], field.metadata["at_most"]
+    return [low, high], [low - 1, high + 1, str(low), None, True, float(low)]
+
+
+def limits_of(field: dataclasses.Field[Any]) -> str:
+    """The columns default, from, to and unit of the page."""
+    default = value_words(field, field.default, with_unit=False)
+    if "at_least" not in field.metadata:
+        kind = "choice" if "options" in field.metadata else "yes or no"
+        return f"{default} | | | {kind}"
+    return f"{default} | {field.metadata['at_least']} | {field.metadata['at_most']} | {field.metadata['unit']}"
 
 
 @every_rule
@@ -94,8 +129,7 @@ def test_the_documentation_tells_the_rule_and_its_defaults(rule: Rule) -> None:
     assert f"| {rule.LABEL} | `{rule.KIND}` | {rule.SUBJECT} | {switched} | {rule.SEVERITY}" in page
     assert f"### {rule.LABEL} (`{rule.KIND}`)" in page
     for field in dataclasses.fields(rule.Params):
-        limits = f"{field.metadata['at_least']} | {field.metadata['at_most']} | {field.metadata['unit']}"
-        assert f"| `{rule.KIND}` | `{field.name}` | {field.default} | {limits} |" in page
+        assert f"| `{rule.KIND}` | `{field.name}` | {limits_of(field)} |" in page
 
 
 @every_rule
@@ -135,7 +169,10 @@ def test_the_answer_holds_until_check_after(rule: Rule, data: st.DataObject, now
 def test_a_subject_is_checked_by_all_its_rules_and_always_gets_a_clock(facts: Facts, now: datetime) -> None:
     settings = resolve_all([])
     checked = check_subject(facts, settings, now)
-    assert [one.kind for one in checked.answers] == [rule.KIND for rule in rules_for(facts.subject.kind)]
+    assert [one.kind for one in checked.answers] == [
+        *(rule.KIND for rule in rules_for(facts.subject.kind)),
+        "rule_broken",
+    ]
     if facts.active:
         assert checked.check_after is not None
         assert now < checked.check_after <= now + HEARTBEAT
@@ -148,7 +185,9 @@ def test_a_rule_switched_off_answers_nothing_and_says_so() -> None:
     on = resolve_all([])
     off: dict[str, Resolved] = {kind: dataclasses.replace(one, enabled=False) for kind, one in on.items()}
     assert any(isinstance(one.answer, Finding) for one in check_subject(facts, on, NOON).answers)
-    for one in check_subject(facts, off, NOON).answers:
+    *answers, broken = check_subject(facts, off, NOON).answers
+    assert (broken.kind, broken.answer) == ("rule_broken", None)
+    for one in answers:
         assert one.answer is None
         assert one.closing_words == f'The rule "{RULES[one.kind].LABEL}" is switched off here.'
 

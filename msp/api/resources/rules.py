@@ -27,13 +27,16 @@ class ParameterSerializer(serializers.Serializer[Any]):
     """One parameter of a rule."""
 
     name = serializers.CharField()
-    type = WordField(("integer", "boolean"))
+    type = WordField(("integer", "boolean", "choice"))
     label = serializers.CharField()  # type: ignore[assignment]  # a field here, not the label of a field
     help = serializers.CharField()
     unit = serializers.CharField()
     default = serializers.JSONField()
     at_least = serializers.IntegerField(allow_null=True)
     at_most = serializers.IntegerField(allow_null=True)
+    options = serializers.ListField(
+        child=serializers.CharField(), help_text="The words of a choice; empty for a number or a switch."
+    )
 
 
 class RuleSerializer(serializers.Serializer[Any]):
@@ -89,6 +92,7 @@ RULE = {
             "default": 60,
             "at_least": 0,
             "at_most": 10080,
+            "options": [],
         }
     ],
 }
@@ -122,12 +126,14 @@ def describe_rule(rule: Rule) -> dict[str, Any]:
 
 def _describe_parameter(field: dataclasses.Field[Any]) -> dict[str, Any]:
     told = field.metadata
+    options = [word for word, _ in told.get("options", ())]
     return {
         "name": field.name,
-        "type": "boolean" if isinstance(field.default, bool) else "integer",
+        "type": "choice" if options else "boolean" if isinstance(field.default, bool) else "integer",
         "default": field.default,
         "at_least": told.get("at_least"),
         "at_most": told.get("at_most"),
+        "options": options,
         **{name: told.get(name, "") for name in ("label", "help", "unit")},
     }
 

@@ -15,7 +15,7 @@ from alerts.configuring import RuleScope, RuleValues, put_setting, remove_settin
 from alerts.facts import SEVERITIES
 from alerts.inheritance import Resolved, Setting, resolve
 from alerts.models import RuleSetting
-from alerts.params import BadParams
+from alerts.params import BadParams, value_words
 from alerts.rules import RULES, Rule
 from msp.backups.models import BackupJob
 from msp.dashboard.form_pages import as_bad_field
@@ -171,8 +171,8 @@ def _switches(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> tuple[Fiel
 
 def _parameters(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> Iterable[Field]:
     for field, declared in zip(fields_of_params(rule.Params, own), fields(rule.Params), strict=True):
-        inherited = _words(getattr(above.params, declared.name))
-        value = _with_unit(getattr(above.params, declared.name), field.unit)
+        inherited = value_words(declared, getattr(above.params, declared.name), with_unit=False)
+        value = value_words(declared, getattr(above.params, declared.name))
         told = f"{field.help} Inherited: {value}, from {_source(above, declared.name)}."
         # the limits are the rule's to check: its sentence names them
         yield replace(
@@ -190,24 +190,12 @@ def _summary(rule: Rule, holds: Resolved) -> tuple[tuple[str, str, str], ...]:
     rows = [
         (
             str(field.metadata["label"]),
-            _with_unit(getattr(holds.params, field.name), str(field.metadata["unit"])),
+            value_words(field, getattr(holds.params, field.name)),
             _source(holds, field.name),
         )
         for field in fields(rule.Params)
     ]
     return (("Severity", holds.severity or rule.SEVERITY, _source(holds, "severity")), *rows)
-
-
-def _words(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
-def _with_unit(value: object, unit: str) -> str:
-    """ "3 runs", "1 run"."""
-    one = not isinstance(value, bool) and value == 1 and unit.endswith("s")
-    return f"{_words(value)} {unit[:-1] if one else unit}".strip()
 
 
 def _source(resolved: Resolved, name: str) -> str:
