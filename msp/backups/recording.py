@@ -17,11 +17,10 @@ from django.db import connection
 
 from msp.backups.folding import EMPTY, RunValues, StateValues, fold, needs_refold
 from msp.backups.gates import Tolerance
+from msp.backups.run_reading import load_runs, read_components, rows_of, run_values
 from msp.backups.run_rows import Row, RunKey, build_row, goes_back, key_of, newest_readings
 from msp.backups.runs import AssignedRun, Measurement
 from msp.partitions import next_month
-
-TELLING_LINES = 5
 
 Change = Literal["new", "changed", "same", "removed"]
 
@@ -37,7 +36,6 @@ READ_COLUMNS = (
 #: Where a run came from; another delivery of the same run does not make it another run.
 ORIGIN_COLUMNS = frozenset({"receipt_id", "place"})
 KEY_COLUMNS = ("job_id", "run_key", "filed_month")
-JSON_COLUMNS = frozenset({"sources", "files", "errors", "components", "problems", "notes"})
 
 COLUMN_TYPES = (
     "job_id bigint, run_key text, filed_month date, selection_id bigint, client_id bigint, receipt_id bigint, "
@@ -107,16 +105,6 @@ def record_runs(
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def rows_of(cursor: Any) -> list[Row]:
-    names = [column.name for column in cursor.description]
-    rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-    for row in rows:
-        for name in JSON_COLUMNS & row.keys():
-            if isinstance(row[name], str):
-                row[name] = orjson.loads(row[name])
-    return rows
-
-
 def load_receipt_runs(tenant_id: int, receipt_ids: Collection[int]) -> list[Row]:
     """The runs that came from these receipts; no query for none."""
     if not receipt_ids:
@@ -146,13 +134,16 @@ def lock_states(tenant_id: int, job_ids: Sequence[int]) -> dict[int, StateValues
 
 
 STATE_FIELDS = tuple(field.name for field in fields(StateValues))
+#: Stored as "" where there is none yet.
+OUTCOME_FIELDS = ("last_outcome", "last_verify_outcome", "last_restore_outcome", "last_replicate_outcome")
 
 
 def read_state(row: Mapping[str, Any]) -> StateValues:
     values = {name: row[name] for name in STATE_FIELDS}
     errors = values["last_errors"]
     values["last_errors"] = tuple(orjson.loads(errors) if isinstance(errors, str) else errors)
-    for name in ("last_outcome", "last_verify_outcome", "last_restore_outcome"):
+    values["components"] = read_components(values["components"])
+    for name in OUTCOME_FIELDS:
         values[name] = values[name] or None
     return StateValues(**values)
 
@@ -303,49 +294,9 @@ def refold(
         fresh.setdefault(row["job_id"], []).append(run_values(row))
     again |= {job for job, runs in fresh.items() if any(needs_refold(states[job], run) for run in runs)}
     folded = {job: fold(states[job], runs) for job, runs in fresh.items() if job not in again}
-    histories = load_histories(tenant_id, again)
-    folded |= {job: fold(EMPTY, histories.get(job, [])) for job in again}
+    older = load_runs(tenant_id, again)
+    folded |= {job: fold(EMPTY, older.get(job, [])) for job in again}
     store_states(tenant_id, folded)
-
-
-def run_values(row: Mapping[str, Any]) -> RunValues:
-    """What the fold needs of a stored or new row."""
-    return RunValues(
-        run_key=row["run_key"],
-        operation=row["operation"],
-        outcome=row["outcome"],
-        ended_at=row["ended_at"],
-        started_at=row["started_at"],
-        good=row["good"],
-        measurable=row["measurable"],
-        problems=bool(row["problems"]),
-        protected_bytes=row["protected_bytes"],
-        transferred_bytes=row["transferred_bytes"],
-        stored_bytes=row["stored_bytes"],
-        errors=tuple(telling_line(error) for error in row["errors"][:TELLING_LINES]),
-    )
-
-
-def telling_line(error: Mapping[str, Any]) -> str:
-    path, message = error.get("path"), str(error.get("message", ""))
-    return f"{path}: {message}" if path and path not in message else message
-
-
-def load_histories(tenant_id: int, job_ids: Collection[int]) -> dict[int, list[RunValues]]:
-    """Every run of these jobs, oldest first; no query for none."""
-    if not job_ids:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT job_id, run_key, operation, outcome, ended_at, started_at, good, measurable, problems, "
-            "protected_bytes, transferred_bytes, stored_bytes, jsonb_path_query_array(errors, %s::jsonpath) AS errors "
-            "FROM backups_jobrun WHERE tenant_id = %s AND job_id = ANY(%s) ORDER BY job_id, ended_at, run_key",
-            [f"$[0 to {TELLING_LINES - 1}]", tenant_id, sorted(job_ids)],
-        )
-        histories: dict[int, list[RunValues]] = {}
-        for row in rows_of(cursor):
-            histories.setdefault(row["job_id"], []).append(run_values(row))
-    return histories
 
 
 STATE_TYPES = (
@@ -354,7 +305,11 @@ STATE_TYPES = (
     "warnings_in_row int, last_data_at timestamptz, reports_data boolean, protected_bytes bigint, "
     "protected_at timestamptz, transferred_bytes bigint, transferred_at timestamptz, stored_bytes bigint, "
     "stored_at timestamptz, running_since timestamptz, last_verify_at timestamptz, last_verify_outcome text, "
-    "last_restore_at timestamptz, last_restore_outcome text, last_errors jsonb, runs_seen bigint"
+    "last_restore_at timestamptz, last_restore_outcome text, last_errors jsonb, runs_seen bigint, "
+    "last_started_at timestamptz, last_verify_try_at timestamptz, last_restore_try_at timestamptz, "
+    "restore_seconds int, restored_bytes bigint, checksum_ok boolean, last_replicate_at timestamptz, "
+    "last_replicate_outcome text, chain_length int, last_full_at timestamptz, components jsonb, "
+    "reports_components boolean, skewed_at timestamptz, skew_seconds int"
 )
 
 
@@ -373,7 +328,7 @@ def store_states(tenant_id: int, states: Mapping[int, StateValues]) -> None:
 
 def state_row(state: StateValues) -> Row:
     values = dict(vars(state))
-    for name in ("last_outcome", "last_verify_outcome", "last_restore_outcome"):
+    for name in OUTCOME_FIELDS:
         values[name] = values[name] or ""
     return values
 

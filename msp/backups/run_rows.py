@@ -68,7 +68,7 @@ def file_month(ended_at: datetime, *, received_at: datetime) -> date:
 
 
 def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
-    """All columns of a run, as they will be stored."""
+    """All columns of a run, as they will be stored; and when it came in, which its receipt keeps."""
     log = run.log
     ended_at, told = end_of(run)
     problems = [
@@ -80,6 +80,7 @@ def build_row(run: AssignedRun, *, tolerance: Tolerance) -> Row:
     return {
         "job_id": run.job_id,
         "run_key": name_run(run),
+        "arrived_at": run.received_at,
         "filed_month": file_month(ended_at, received_at=run.received_at),
         "selection_id": run.selection_id,
         "client_id": run.client_id,
