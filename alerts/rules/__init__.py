@@ -15,8 +15,10 @@ from typing import Any, Protocol
 from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.rules import (
     chain_too_long,
+    clock_skew,
     component_failed,
     errors,
+    implausible_zero,
     last_full_too_old,
     no_data_sent,
     no_recent_backup,
@@ -26,6 +28,8 @@ from alerts.rules import (
     size_anomaly,
     size_drift,
     slow,
+    still_running,
+    unstable,
 )
 
 #: Whatever the rules say, every active subject is looked at again after this long.
@@ -71,6 +75,10 @@ class RuleSettings(Protocol):
 
 RULES: dict[str, Rule] = {
     "no_recent_backup": no_recent_backup,
+    "clock_skew": clock_skew,
+    "implausible_zero": implausible_zero,
+    "still_running": still_running,
+    "unstable": unstable,
     "no_data_sent": no_data_sent,
     "errors": errors,
     "quota_overrun": quota_overrun,

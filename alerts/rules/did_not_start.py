@@ -84,7 +84,7 @@ def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
     if expected is None:
         return "No start is expected of this job at a certain time any more."
     if started is not None and now < expected.deadline:
-        return f"A run started on {moment_words(started, facts.zone)}."
+        return f"A run was heard of: {moment_words(started, facts.zone)}."
     return f"The next start is not expected before {moment_words(expected.start, facts.zone)}."
 
 

@@ -24,7 +24,10 @@ def test_without_settings_the_defaults_hold() -> None:
     resolved = resolve(KIND, [])
     assert resolved.params == RULES[KIND].Params()
     assert (resolved.enabled, resolved.severity) == (True, None)
-    assert set(resolved.sources) == {"tolerance_hours", "grace_minutes", "critical_after_hours", "enabled", "severity"}
+    assert set(resolved.sources) == {
+        "tolerance_hours", "laptop_days", "occasional_days", "seasonal_days", "grace_minutes", "critical_after_hours",
+        "enabled", "severity",
+    }  # fmt: skip
     assert set(resolved.sources.values()) == {DEFAULT}
 
 
@@ -40,6 +43,9 @@ def test_the_nearest_scope_wins_parameter_by_parameter() -> None:
     assert (resolved.enabled, resolved.severity) == (True, "info")
     assert {name: str(source) for name, source in resolved.sources.items()} == {
         "tolerance_hours": "client the client",
+        "laptop_days": "default",
+        "occasional_days": "default",
+        "seasonal_days": "default",
         "grace_minutes": "job the job",
         "critical_after_hours": "default",
         "enabled": "selection the selection",
