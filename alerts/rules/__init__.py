@@ -17,9 +17,11 @@ from alerts.rules import (
     chain_too_long,
     clock_skew,
     component_failed,
+    did_not_start,
     errors,
     implausible_zero,
     last_full_too_old,
+    never_backed_up,
     no_data_sent,
     no_recent_backup,
     processing_delayed,
@@ -75,6 +77,8 @@ class RuleSettings(Protocol):
 
 RULES: dict[str, Rule] = {
     "no_recent_backup": no_recent_backup,
+    "did_not_start": did_not_start,
+    "never_backed_up": never_backed_up,
     "clock_skew": clock_skew,
     "implausible_zero": implausible_zero,
     "still_running": still_running,
