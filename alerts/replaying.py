@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import groupby
 
 from alerts.deciding import Change, IncidentValues, apply_changes, decide
-from alerts.facts import JobFacts, RunPoint
+from alerts.facts import ComponentTrouble, JobFacts, RunPoint
 from alerts.inheritance import Resolved
 from alerts.rules import check_subject, no_recent_backup
 from msp.backups.folding import BACKUP_OPERATIONS, EMPTY, RunValues, StateValues, fold, ordered_runs
@@ -23,7 +23,9 @@ from msp.backups.folding import BACKUP_OPERATIONS, EMPTY, RunValues, StateValues
 HISTORY = 60
 
 #: The facts that are the state's own, under the same name in both.
-_SHARED = tuple({each.name for each in fields(StateValues)} & {each.name for each in fields(JobFacts)})
+_SHARED = tuple(
+    ({each.name for each in fields(StateValues)} & {each.name for each in fields(JobFacts)}) - {"components"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +75,7 @@ def replay(
     return tuple(player.spans)
 
 
-def point_of(
-    run: RunValues, *, changed_bytes: int | None = None, duration_seconds: int | None = None
-) -> RunPoint | None:
+def point_of(run: RunValues) -> RunPoint | None:
     """What a run leaves in its job's history; None for one that is no finished backup or moves nothing."""
     if run.operation not in BACKUP_OPERATIONS or run.outcome == "running" or run.problems:
         return None
@@ -86,8 +86,8 @@ def point_of(
         started_at=run.started_at,
         protected_bytes=run.protected_bytes if run.measurable else None,
         transferred_bytes=run.transferred_bytes,
-        changed_bytes=changed_bytes,
-        duration_seconds=duration_seconds,
+        changed_bytes=run.changed_bytes,
+        duration_seconds=run.duration_seconds,
         error="" if run.good or not run.errors else run.errors[0],
     )
 
@@ -101,7 +101,6 @@ class _Player:
         self.kind = kind
         self.state = before
         self.history: deque[RunPoint] = deque(maxlen=HISTORY)
-        self.last_started_at: datetime | None = None
         self.heard_at: datetime | None = None
         self.incidents: tuple[IncidentValues, ...] = ()
         self.spans: list[Span] = []
@@ -113,8 +112,6 @@ class _Player:
         for run in runs:
             if run.point is not None:
                 self.history.append(run.point)
-            if run.values.operation in BACKUP_OPERATIONS and run.values.started_at is not None:
-                self.last_started_at = max(run.values.started_at, self.last_started_at or run.values.started_at)
         self.heard_at = now
         if look:
             self.look(now=now)
@@ -148,8 +145,8 @@ class _Player:
             last_protected_bytes=state.protected_bytes,
             last_transferred_bytes=state.transferred_bytes,
             history=tuple(self.history),
-            last_started_at=self.last_started_at,
             heard_at=self.heard_at,
+            components=tuple(ComponentTrouble(**vars(one)) for one in state.components),
         )
 
 
