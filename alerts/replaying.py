@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
 from alerts.deciding import Change, IncidentValues, apply_changes, decide
@@ -21,6 +21,7 @@ from msp.backups.folding import BACKUP_OPERATIONS, EMPTY, RunValues, StateValues
 
 #: As many finished backups as the stored history of a job keeps.
 HISTORY = 60
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: The facts that are the state's own, under the same name in both.
 _SHARED = tuple(
@@ -49,28 +50,41 @@ class PlayedRun:
     point: RunPoint | None = None
 
 
-def replay(
-    base: JobFacts,
-    runs: Iterable[PlayedRun],
-    settings: Mapping[str, Resolved],
-    *,
-    kind: str,
-    start: datetime,
-    end: datetime,
-    before: StateValues = EMPTY,
-) -> tuple[Span, ...]:
-    """The spans of one rule's incident from ``start`` to ``end``.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """What the facts of a job were from a moment on, until the next run came in."""
+
+    at: datetime
+    facts: JobFacts
+
+
+def tell_moments(base: JobFacts, runs: Iterable[PlayedRun], *, before: StateValues = EMPTY) -> tuple[Moment, ...]:
+    """The facts of a job after each of its runs, oldest first; the first is of before any of them.
 
     ``base`` is the job as it is set up, without anything that runs tell; ``before`` is its state before the runs given.
-    Runs earlier than ``start`` prepare the state and open nothing.
     """
-    player = _Player(base, _alone(settings, kind), kind=kind, before=before)
+    state, history = before, deque[RunPoint](maxlen=HISTORY)
+    moments = [Moment(at=_LONG_AGO, facts=_facts(base, state, history, heard_at=base.heard_at))]
+    for at, batch in _batches(runs):
+        state = fold(state, [run.values for run in batch])
+        history.extend(run.point for run in batch if run.point is not None)
+        moments.append(Moment(at=at, facts=_facts(base, state, history, heard_at=at)))
+    return tuple(moments)
+
+
+def replay(
+    moments: Sequence[Moment], settings: Mapping[str, Resolved], *, kind: str, start: datetime, end: datetime
+) -> tuple[Span, ...]:
+    """The spans of one rule's incident from ``start`` to ``end``; what came before only prepares the facts."""
+    player = _Player(moments[0].facts, _alone(settings, kind), kind=kind)
     player.next_look = start
-    for moment, batch in _batches(runs):
-        if moment > end:
+    for moment in moments[1:]:
+        if moment.at > end:
             break
-        player.look_until(moment)
-        player.take(batch, now=moment, look=moment >= start)
+        player.look_until(moment.at)
+        player.facts = moment.facts
+        if moment.at >= start:
+            player.look(now=moment.at)
     player.look_until(end, included=True)
     return tuple(player.spans)
 
@@ -92,29 +106,28 @@ def point_of(run: RunValues) -> RunPoint | None:
     )
 
 
-class _Player:
-    """One job on its way through time: its state, its history, its incident and when it is looked at next."""
+def _facts(base: JobFacts, state: StateValues, history: Iterable[RunPoint], *, heard_at: datetime | None) -> JobFacts:
+    return replace(
+        base,
+        **{name: getattr(state, name) for name in _SHARED},
+        last_protected_bytes=state.protected_bytes,
+        last_transferred_bytes=state.transferred_bytes,
+        history=tuple(history),
+        heard_at=heard_at,
+        components=tuple(ComponentTrouble(**vars(one)) for one in state.components),
+    )
 
-    def __init__(self, base: JobFacts, settings: Mapping[str, Resolved], *, kind: str, before: StateValues) -> None:
-        self.base = base
+
+class _Player:
+    """One job on its way through time: its facts of now, its incident and when it is looked at next."""
+
+    def __init__(self, facts: JobFacts, settings: Mapping[str, Resolved], *, kind: str) -> None:
         self.settings = settings
         self.kind = kind
-        self.state = before
-        self.history: deque[RunPoint] = deque(maxlen=HISTORY)
-        self.heard_at: datetime | None = None
+        self.facts = facts
         self.incidents: tuple[IncidentValues, ...] = ()
         self.spans: list[Span] = []
         self.next_look: datetime | None = None
-
-    def take(self, runs: Sequence[PlayedRun], *, now: datetime, look: bool) -> None:
-        """Fold the runs of one moment and look at once, as ingest does."""
-        self.state = fold(self.state, [run.values for run in runs])
-        for run in runs:
-            if run.point is not None:
-                self.history.append(run.point)
-        self.heard_at = now
-        if look:
-            self.look(now=now)
 
     def look_until(self, moment: datetime, *, included: bool = False) -> None:
         """Whatever the clock brings before a moment, as the sweep does."""
@@ -123,7 +136,7 @@ class _Player:
 
     def look(self, *, now: datetime) -> None:
         """Ask the rule and decide."""
-        checked = check_subject(self._facts(), self.settings, now)
+        checked = check_subject(self.facts, self.settings, now)
         answers = [one for one in checked.answers if one.kind == self.kind]
         changes = decide(answers, self.incidents, now=now)
         self.incidents = apply_changes(self.incidents, changes)
@@ -136,18 +149,6 @@ class _Player:
             self.spans.append(Span(opened_at=now, because=change.after.summary))
         elif change.kind == "closed":
             self.spans[-1] = replace(self.spans[-1], closed_at=now, ended=change.reason)
-
-    def _facts(self) -> JobFacts:
-        state = self.state
-        return replace(
-            self.base,
-            **{name: getattr(state, name) for name in _SHARED},
-            last_protected_bytes=state.protected_bytes,
-            last_transferred_bytes=state.transferred_bytes,
-            history=tuple(self.history),
-            heard_at=self.heard_at,
-            components=tuple(ComponentTrouble(**vars(one)) for one in state.components),
-        )
 
 
 def _batches(runs: Iterable[PlayedRun]) -> Iterator[tuple[datetime, list[PlayedRun]]]:

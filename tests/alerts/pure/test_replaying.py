@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.inheritance import Setting, resolve_all
-from alerts.replaying import PlayedRun, Span, point_of, replay
+from alerts.replaying import PlayedRun, Span, point_of, replay, tell_moments
 from msp.backups.folding import RunValues
 from tests.alerts.pure.examples import job_facts, utc
 
@@ -29,7 +29,8 @@ def times(spans: tuple[Span, ...]) -> list[tuple[datetime, datetime | None]]:
 
 
 def play(kind: str, runs: list[PlayedRun], *settings: Setting, **facts: Any) -> tuple[Span, ...]:
-    return replay(job_facts(**facts), runs, resolve_all(settings), kind=kind, start=START, end=END)
+    moments = tell_moments(job_facts(**facts), runs)
+    return replay(moments, resolve_all(settings), kind=kind, start=START, end=END)
 
 
 def test_a_missed_night_is_flagged_when_tolerance_and_grace_are_over_and_closes_with_the_next_good_run() -> None:

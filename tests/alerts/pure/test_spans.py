@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.inheritance import Setting, resolve_all
-from alerts.replaying import PlayedRun, point_of, replay
+from alerts.replaying import PlayedRun, point_of, replay, tell_moments
 from alerts.spans import QUICK, Period, Track, moment_of, seconds_of
 from msp.backups.folding import RunValues
 from tests.alerts.pure.examples import job_facts, utc
@@ -88,7 +88,7 @@ def test_the_quick_way_answers_what_the_replay_does(kind: str, data: st.DataObje
     base = job_facts(**facts)
     row = Setting(kind=kind, scope="tenant", scope_id=1, parameters=data.draw(PARAMETERS[kind]))
     resolved = resolve_all([row])
-    exact = replay(base, played, resolved, kind=kind, start=START, end=END)
+    exact = replay(tell_moments(base, played), resolved, kind=kind, start=START, end=END)
     period = Period(start=seconds_of(START), end=seconds_of(END))
     quick = QUICK[kind].spans(track_of(played), base, resolved[kind].params, period)
     if quick is None:
