@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 
 from alerts.acting import settings_changed
+from alerts.agreeing import check_agreement
 from alerts.evaluating import mark_due
 from alerts.facts import SEVERITIES
+from alerts.inheritance import ScopeKind, Setting
 from alerts.models import SCOPES, RuleSetting
 from alerts.params import BadParams, read_params
 from alerts.rules import RULES
@@ -45,8 +47,11 @@ class RuleValues:
 def put_setting(
     tenant: Tenant, kind: str, scope: RuleScope, values: RuleValues, *, actor: str, now: datetime
 ) -> RuleSetting:
-    """Replace what this level says of the rule. Raises BadParams, KeyError for an unknown rule."""
+    """Replace what this level says of the rule. Raises BadParams, also where it contradicts what is set above or below;
+    KeyError for an unknown rule.
+    """
     _check(kind, scope, values)
+    check_agreement(tenant, _as_setting(kind, scope, values))
     wanted = {"parameters": dict(values.parameters), "enabled": values.enabled, "severity": values.severity}
     with transaction.atomic():
         before = _lock(tenant, kind, scope)
@@ -91,6 +96,16 @@ def _check(kind: str, scope: RuleScope, values: RuleValues) -> None:
         raise ValueError(f"{scope.kind} is no level of settings")
     if values.severity and values.severity not in SEVERITIES:
         raise BadParams("severity", f"A severity is {', '.join(SEVERITIES)} or empty, not {values.severity!r}.")
+
+
+def _as_setting(kind: str, scope: RuleScope, values: RuleValues) -> Setting:
+    return Setting(
+        kind=kind,
+        scope=cast(ScopeKind, scope.kind),
+        scope_id=scope.id,
+        scope_name=scope.name,
+        parameters=values.parameters,
+    )
 
 
 def _lock(tenant: Tenant, kind: str, scope: RuleScope) -> RuleSetting | None:

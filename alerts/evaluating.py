@@ -15,10 +15,11 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from alerts.facts import ClientFacts, Facts, JobFacts, SelectionSize, SizePair, TenantFacts
+from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, SizePair, TenantFacts
 from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
 from alerts.models import Heartbeat, RuleSetting
+from alerts.quota_actions import follow_overruns
 from alerts.rules import SubjectChecked, check_subject
 
 #: States of a client in which nothing is flagged.
@@ -39,9 +40,10 @@ def evaluate_jobs(tenant_id: int, job_ids: Collection[int], *, now: datetime) ->
 
 
 def evaluate_clients(tenant_id: int, client_ids: Collection[int], *, now: datetime) -> None:
-    """Evaluate clients whose SubjectState rows the caller has locked."""
+    """Evaluate clients whose SubjectState rows the caller has locked; what follows a long overrun is done as well."""
     if client_ids:
-        evaluate_subjects(tenant_id, "client", load_client_facts(tenant_id, client_ids), now=now)
+        answers = evaluate_subjects(tenant_id, "client", load_client_facts(tenant_id, client_ids), now=now)
+        follow_overruns(tenant_id, answers, now=now)
 
 
 def evaluate_tenant(tenant_id: int, *, now: datetime) -> None:
@@ -49,13 +51,14 @@ def evaluate_tenant(tenant_id: int, *, now: datetime) -> None:
     evaluate_subjects(tenant_id, "tenant", [load_tenant_facts(tenant_id)], now=now)
 
 
-def evaluate_subjects(tenant_id: int, kind: str, facts: Sequence[Facts], *, now: datetime) -> None:
+def evaluate_subjects(tenant_id: int, kind: str, facts: Sequence[Facts], *, now: datetime) -> list[Checked]:
+    """What the rules answered, once it is written."""
     settings = load_settings(tenant_id)
     checked = {one.subject.id: check_subject(one, settings.of_subject(one), now) for one in facts}
-    write_answers(
-        tenant_id, [answer for one in checked.values() for answer in one.answers], subjects=subjects_of(facts), now=now
-    )
+    answers = [answer for one in checked.values() for answer in one.answers]
+    write_answers(tenant_id, answers, subjects=subjects_of(facts), now=now)
     store_subject_clocks(tenant_id, kind, checked)
+    return answers
 
 
 def mark_due(tenant_id: int, kind: str, subject_ids: Iterable[int], *, now: datetime) -> None:
@@ -231,7 +234,10 @@ CLIENT_FACTS = """
 SELECT client.id, client.reseller_id, tenant.name, client.name,
        coalesce(nullif(client.timezone, ''), tenant.timezone),
        tenant.state = 'active' AND client.state <> ALL(%(quiet)s), NOT client.tickets_enabled, client.quota_bytes,
-       selection.id, selection.name, size.protected_bytes, size.protected_at
+       selection.id, selection.name, size.protected_bytes, size.protected_at, kept.stored_bytes, kept.stored_at,
+       (SELECT (incident.evidence->>'over_since')::timestamptz FROM alerts_incident incident
+        WHERE incident.tenant_id = client.tenant_id AND incident.state = 'open'
+              AND incident.fingerprint = 'quota_overrun:client:' || client.id)
 FROM estate_client client
 JOIN tenants_tenant tenant ON tenant.id = client.tenant_id
 LEFT JOIN estate_selection selection ON selection.tenant_id = client.tenant_id AND selection.client_id = client.id
@@ -242,6 +248,12 @@ LEFT JOIN LATERAL (
     WHERE job.tenant_id = client.tenant_id AND job.selection_id = selection.id AND state.protected_bytes IS NOT NULL
     ORDER BY (job.id = selection.measuring_job_id) DESC NULLS LAST, state.protected_at DESC LIMIT 1
 ) AS size ON true
+LEFT JOIN LATERAL (
+    SELECT state.stored_bytes, state.stored_at FROM backups_backupjob job
+    JOIN backups_jobstate state ON state.job_id = job.id
+    WHERE job.tenant_id = client.tenant_id AND job.selection_id = selection.id AND state.stored_bytes IS NOT NULL
+    ORDER BY (job.id = selection.measuring_job_id) DESC NULLS LAST, state.stored_at DESC LIMIT 1
+) AS kept ON true
 WHERE client.tenant_id = %(tenant)s AND client.id = ANY(%(clients)s)
 ORDER BY client.id, selection.id
 """
@@ -262,6 +274,7 @@ def load_client_facts(tenant_id: int, client_ids: Collection[int]) -> tuple[Clie
 def client_facts(tenant_id: int, rows: Sequence[Sequence[Any]]) -> ClientFacts:
     first = rows[0]
     sizes = [(row[10], row[11]) for row in rows if row[10] is not None]
+    stored = [(row[12], row[13]) for row in rows if row[12] is not None]
     return ClientFacts(
         tenant_id=tenant_id,
         client_id=first[0],
@@ -274,6 +287,9 @@ def client_facts(tenant_id: int, rows: Sequence[Sequence[Any]]) -> ClientFacts:
         quota_bytes=first[7],
         protected_bytes=sum(size for size, _ in sizes) if sizes else None,
         measured_at=max((at for _, at in sizes), default=None),
+        stored_bytes=sum(size for size, _ in stored) if stored else None,
+        stored_at=max((at for _, at in stored), default=None),
+        over_since=first[14],
         selections=tuple(
             SelectionSize(selection_id=row[8], selection=row[9], protected_bytes=row[10], measured_at=row[11])
             for row in rows

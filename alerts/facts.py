@@ -222,7 +222,8 @@ class ClientFacts:
     """A client's size against its agreed ceiling; ``stored_bytes`` is the sum over its selections, as protected is.
 
     ``protected_bytes`` is the sum over the measured selections, each counted once, None if none was ever measured;
-    ``measured_at`` the newest of their times; ``quota_bytes`` None where no quota is agreed.
+    ``measured_at`` the newest of their times; ``quota_bytes`` None where no quota is agreed. ``over_since`` is since
+    when it is known to be over its quota without a break, as its open incident keeps it.
     """
 
     tenant_id: int
@@ -239,6 +240,7 @@ class ClientFacts:
     measured_at: datetime | None = None
     stored_bytes: int | None = None
     stored_at: datetime | None = None
+    over_since: datetime | None = None
     selections: tuple[SelectionSize, ...] = ()
 
     @property

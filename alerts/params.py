@@ -10,7 +10,7 @@ setting is saved, and the rule itself puts what does not fit into a harmless ord
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 P = TypeVar("P")
@@ -57,11 +57,14 @@ def read_params(params_class: type[P], values: Mapping[str, Any]) -> P:
     return params_class(**values)
 
 
-def check_together(params: Any) -> None:
-    """Raise BadParams where values that are fine one by one make no sense together; rules without such have nothing."""
+def check_together(params: Any, *, chosen: Collection[str]) -> None:
+    """Raise BadParams where values that are fine one by one make no sense together.
+
+    ``chosen`` are the names of those that people set at any level: the rule's own defaults yield to them.
+    """
     check = getattr(params, "check_together", None)
     if check is not None:
-        check()
+        check(chosen)
 
 
 def value_words(field: dataclasses.Field[Any], value: Any, *, with_unit: bool = True) -> str:

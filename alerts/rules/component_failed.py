@@ -6,12 +6,12 @@ Such a run looks green or yellow and restores without the part that counts. A ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.facts import Answer, CannotCheck, ComponentTrouble, Finding, JobFacts, Severity, SubjectKind, Tells
-from alerts.params import check_limits, whole_number
+from alerts.params import BadParams, check_limits, whole_number
 from alerts.wording import count_words, moment_words
 
 KIND = "component_failed"
@@ -42,6 +42,12 @@ class Params:
 
     def __post_init__(self) -> None:
         check_limits(self)
+
+    def check_together(self, chosen: Collection[str]) -> None:
+        """Raises BadParams where people chose that it is critical before it is an incident."""
+        if {"times", "critical_times"} <= set(chosen) and 0 < self.critical_times < self.times:
+            numbers = f"{self.critical_times} comes before the {self.times} that make an incident"
+            raise BadParams("critical_times", f"Critical after cannot be: {numbers}.")
 
 
 def check(facts: JobFacts, params: Params, now: datetime) -> Answer:

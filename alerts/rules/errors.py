@@ -7,13 +7,13 @@ job becomes overdue: a failure may be held back from people only as long as a go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
 from alerts.facts import Answer, Finding, JobFacts, RunPoint, Severity, SubjectKind, Tells
-from alerts.params import check_limits, whole_number, yes_no
+from alerts.params import BadParams, check_limits, whole_number, yes_no
 from alerts.wording import count_words, moment_words
 
 KIND = "errors"
@@ -58,6 +58,12 @@ class Params:
 
     def __post_init__(self) -> None:
         check_limits(self)
+
+    def check_together(self, chosen: Collection[str]) -> None:
+        """Raises BadParams where people chose that it is critical before it is an incident."""
+        if {"failures", "critical_failures"} <= set(chosen) and 0 < self.critical_failures < self.failures:
+            numbers = f"{self.critical_failures} comes before the {self.failures} that make an incident"
+            raise BadParams("critical_failures", f"Critical failures cannot be: {numbers}.")
 
 
 def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
