@@ -83,7 +83,11 @@ class SelectionFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineFacts:
-    """A protected computer: what is expected of it, and whether any job covers it."""
+    """A protected computer: what is expected of it, and whether any job covers it.
+
+    ``jobs`` counts those that are active; ``last_covered_at`` is the newest log of any that ever covered it.
+    ``waived_until`` is the end of the newest waiver, past ones too; the far future for one without an end.
+    """
 
     tenant_id: int
     client_id: int
@@ -100,6 +104,7 @@ class MachineFacts:
     silenced: bool = False
     registered_at: datetime | None = None
     jobs: int = 0
+    last_covered_at: datetime | None = None
     waived_until: datetime | None = None
 
     @property

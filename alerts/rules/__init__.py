@@ -20,18 +20,27 @@ from alerts.rules import (
     did_not_start,
     errors,
     implausible_zero,
+    inbox_waiting,
     last_full_too_old,
+    machine_gone,
+    machine_unprotected,
     never_backed_up,
     no_data_sent,
+    no_offsite_copy,
     no_recent_backup,
     processing_delayed,
     quota_overrun,
+    restore_failed,
+    restore_slow,
+    restore_untested,
     rule_broken,
     size_anomaly,
     size_drift,
     slow,
+    snapshot_stale,
     still_running,
     unstable,
+    volume_full,
 )
 
 #: Whatever the rules say, every active subject is looked at again after this long.
@@ -93,6 +102,15 @@ RULES: dict[str, Rule] = {
     "slow": slow,
     "chain_too_long": chain_too_long,
     "last_full_too_old": last_full_too_old,
+    "restore_untested": restore_untested,
+    "restore_failed": restore_failed,
+    "restore_slow": restore_slow,
+    "no_offsite_copy": no_offsite_copy,
+    "machine_unprotected": machine_unprotected,
+    "machine_gone": machine_gone,
+    "volume_full": volume_full,
+    "snapshot_stale": snapshot_stale,
+    "inbox_waiting": inbox_waiting,
 }
 
 
