@@ -146,7 +146,10 @@ SELECT job.id, job.selection_id, selection.client_id, client.reseller_id, job.se
               FROM backups_selectionmeasurement size
               WHERE size.tenant_id = job.tenant_id AND size.selection_id = job.selection_id AND size.whole
                     AND size.reported_job_id = job.id AND size.reported_bytes IS NOT NULL
-              ORDER BY size.measured_at DESC LIMIT 10) AS pair)
+              ORDER BY size.measured_at DESC LIMIT 10) AS pair),
+       (SELECT max(accepted.closed_at) FROM alerts_incident accepted
+        WHERE accepted.tenant_id = job.tenant_id AND accepted.fingerprint = 'size_anomaly:job:' || job.id
+              AND accepted.state = 'closed' AND accepted.closed_by_hand)
 FROM backups_backupjob job
 JOIN backups_jobstate state ON state.job_id = job.id
 JOIN estate_selection selection ON selection.id = job.selection_id
@@ -213,6 +216,7 @@ def job_facts(tenant_id: int, row: Sequence[Any], *, resumed_at: datetime | None
         awaiting_since=row[31],
         resumed_at=resumed_at,
         sizes=size_pairs(row[32]),
+        size_accepted_at=row[33],
     )
 
 
