@@ -8,6 +8,24 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from alerts.report_models import (
+    ClientReport as ClientReport,
+)
+from alerts.report_models import (
+    DailyVerdict as DailyVerdict,
+)
+from alerts.report_models import (
+    MorningReport as MorningReport,
+)
+from alerts.report_models import (
+    ReportSettings as ReportSettings,
+)
+from alerts.report_models import (
+    RestoreTest as RestoreTest,
+)
+from alerts.report_models import (
+    Review as Review,
+)
 from msp.estate.models import Client
 from msp.tenants.models import User
 from msp.tenants.secrets import EncryptedJSONField

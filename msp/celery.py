@@ -30,6 +30,7 @@ app.conf.update(
         "sweep": {"task": "msp.tasks.sweep", "schedule": 15.0, "options": {"expires": 60}},
         "deliver": {"task": "msp.tasks.deliver", "schedule": 10.0, "options": {"expires": 60, "queue": "delivery"}},
         "poll": {"task": "msp.tasks.poll", "schedule": 15.0, "options": {"expires": 60, "queue": "polling"}},
+        "judge nights": {"task": "msp.tasks.judge_nights", "schedule": 3600.0, "options": {"expires": 1800}},
         "make partitions": {"task": "msp.tasks.ensure_partitions", "schedule": 6 * 3600.0, "options": {"expires": 600}},
     },
 )

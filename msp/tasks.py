@@ -17,6 +17,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from alerts.delivering import deliver_ticket
+from alerts.reports import verdicts
 from alerts.sweeping import sweep as sweep_due
 from billing.collecting import deliver_collection
 from msp import partitions, pipeline
@@ -90,6 +91,14 @@ def poll() -> int:
     if is_time_up():
         wake(poll)
     return stored
+
+
+@app.task
+def judge_nights() -> int:
+    """Write the verdicts of nights that are over, and forget those whose legal term is."""
+    close_old_connections()
+    now = clock()
+    return verdicts.judge_nights(now=now) + verdicts.forget_old(now=now)
 
 
 @app.task
