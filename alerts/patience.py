@@ -46,8 +46,11 @@ def ask_again_at(facts: Delayed, *, deadline: datetime, now: datetime) -> dateti
     """When a rule with this deadline is asked again: at the deadline, then while it waits, then only upon a log."""
     if now < deadline:
         return deadline
+    unread_until = patient_until(facts, deadline=deadline)
+    if unread_until is not None and now < unread_until:
+        return min(unread_until, now + UNREAD_RECHECK)
     waiting = waiting_for("", facts, deadline=deadline, now=now)
-    return None if waiting is None else min(waiting.until, now + UNREAD_RECHECK)
+    return None if waiting is None else waiting.until
 
 
 def patient_until(facts: Delayed, *, deadline: datetime) -> datetime | None:

@@ -66,8 +66,10 @@ def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
     """Why an open incident of this rule closes."""
     if not facts.active:
         return NOT_ACTIVE
-    if facts.last_data_at is not None and not _ran_without_data(facts):
+    if facts.last_data_at is not None and (facts.last_good_at is None or facts.last_good_at <= facts.last_data_at):
         return f"The run of {moment_words(facts.last_data_at, facts.zone)} brought data again."
+    if not _ran_without_data(facts):
+        return "Too few good runs came without data to tell."
     return f"Data is not expected before {moment_words(_deadline(facts, params), facts.zone)}."
 
 
