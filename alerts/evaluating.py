@@ -16,6 +16,7 @@ import orjson
 from django.db import connection
 
 from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, SizePair, TenantFacts
+from alerts.group_facts import GroupFacts, MachineFacts, SelectionFacts
 from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
 from alerts.models import Heartbeat, RuleSetting
@@ -98,11 +99,12 @@ class TenantSettings:
     def of_subject(self, facts: Facts) -> Mapping[str, Resolved]:
         if isinstance(facts, JobFacts):
             return self.of_job(facts)
-        if isinstance(facts, ClientFacts):
-            return self.of_scopes(
-                ("tenant", facts.tenant_id), ("reseller", facts.reseller_id or 0), ("client", facts.client_id)
-            )
-        return self.of_scopes(("tenant", facts.tenant_id))
+        scopes = [("tenant", facts.tenant_id)]
+        if isinstance(facts, ClientFacts | SelectionFacts | MachineFacts | GroupFacts):
+            scopes += [("reseller", facts.reseller_id or 0), ("client", facts.client_id or 0)]
+        if isinstance(facts, SelectionFacts):
+            scopes.append(("selection", facts.selection_id))
+        return self.of_scopes(*scopes)
 
     def of_scopes(self, *scopes: tuple[str, int]) -> Mapping[str, Resolved]:
         set_here = tuple(scope for scope in scopes if scope in self.rows)
@@ -303,6 +305,7 @@ def client_facts(tenant_id: int, rows: Sequence[Sequence[Any]]) -> ClientFacts:
 
 
 def load_tenant_facts(tenant_id: int) -> TenantFacts:
+    """The tenant's queue of unread logs and its inbox, in two statements."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tenant.name, tenant.timezone, tenant.state = 'active', waiting.oldest, waiting.number "
@@ -311,8 +314,21 @@ def load_tenant_facts(tenant_id: int) -> TenantFacts:
             {"tenant": tenant_id},
         )
         name, zone, active, oldest, number = cursor.fetchone()
+        cursor.execute(
+            "SELECT reason, count(*), min(opened_at) FROM ingest_inboxitem "
+            "WHERE tenant_id = %s AND state = 'open' GROUP BY reason",
+            [tenant_id],
+        )
+        inbox = cursor.fetchall()
     return TenantFacts(
-        tenant_id=tenant_id, tenant=name, zone=zone, active=active, awaiting_since=oldest, waiting=number
+        tenant_id=tenant_id,
+        tenant=name,
+        zone=zone,
+        active=active,
+        awaiting_since=oldest,
+        waiting=number,
+        inbox={reason: count for reason, count, _ in inbox},
+        inbox_since={reason: since for reason, _, since in inbox},
     )
 
 

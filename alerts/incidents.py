@@ -17,7 +17,7 @@ from django.db import connection
 
 from alerts import ticketing
 from alerts.deciding import REOPEN_WITHIN, Change, IncidentValues, decide, ended_windows
-from alerts.facts import Checked, ClientFacts, Facts, JobFacts, Subject, fingerprint
+from alerts.facts import Checked, Facts, Subject, fingerprint
 from alerts.models import Route, Silence
 from alerts.routing import IncidentFacts, NoRoute, Routed, RouteValues, route
 from alerts.telling import Hold, SilenceWindow, Telling, next_check_after, when_to_remind, when_to_tell
@@ -200,19 +200,9 @@ def read_json(value: Any) -> Any:
 
 def place_of(facts: Facts) -> Place:
     """Whose a new incident is, from the facts of its subject."""
-    if isinstance(facts, JobFacts):
-        return Place(
-            client_id=facts.client_id,
-            reseller_id=facts.reseller_id,
-            server_id=facts.server_id,
-            selection_id=facts.selection_id,
-            job_id=facts.job_id,
-            zone=facts.zone,
-            observed=facts.observed,
-        )
-    if isinstance(facts, ClientFacts):
-        return Place(client_id=facts.client_id, reseller_id=facts.reseller_id, zone=facts.zone, observed=facts.observed)
-    return Place(zone=facts.zone)
+    named = ("client_id", "reseller_id", "server_id", "selection_id", "job_id")
+    told = {name: getattr(facts, name) for name in named if hasattr(facts, name)}
+    return Place(zone=facts.zone, observed=facts.observed, **told)
 
 
 def load_routes(tenant_id: int) -> tuple[RouteValues, ...]:

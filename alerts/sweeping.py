@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant
 from alerts.incidents import look_again
+from alerts.subjects import LOADERS, evaluate_kind
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,11 @@ class Due:
 
 def evaluate_due_tenant(tenant_id: int, ids: Sequence[int], now: datetime) -> None:
     evaluate_tenant(tenant_id, now=now)
+
+
+def due_work(kind: str) -> Callable[[int, Sequence[int], datetime], None]:
+    """What is done with due subjects of a kind of ``alerts.subjects``."""
+    return lambda tenant_id, ids, now: evaluate_kind(kind, tenant_id, ids, now=now)
 
 
 # ANY(ARRAY(..)) has the inner query done once. With IN the planner may do it again for each row, and claim far more.
@@ -81,7 +87,7 @@ DUES = (
                     WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-            RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of the two below)
+            RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of those below)
             put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
             f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",
             work=work,
@@ -89,6 +95,7 @@ DUES = (
         for kind, work in (
             ("client", lambda tenant_id, ids, now: evaluate_clients(tenant_id, ids, now=now)),
             ("tenant", evaluate_due_tenant),
+            *((kind, due_work(kind)) for kind in LOADERS),
         )
     ),
 )

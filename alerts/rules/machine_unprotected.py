@@ -53,7 +53,7 @@ def check_after(facts: MachineFacts, params: Params, now: datetime) -> datetime 
     deadline = _deadline(facts, params, now)
     if deadline is not None:
         return deadline if now < deadline else None
-    waived = _is_waived(facts, now) and facts.active and not facts.jobs
+    waived = _is_waived(facts, now) and facts.active and not facts.jobs and facts.expectation != "unknown"
     return facts.waived_until if waived else None
 
 
@@ -73,7 +73,7 @@ def closing_words(facts: MachineFacts, params: Params, now: datetime) -> str:
 
 
 def _is_waived(facts: MachineFacts, now: datetime) -> bool:
-    return facts.expectation == "waived" and facts.waived_until is not None and facts.waived_until > now
+    return facts.waived_until is not None and facts.waived_until > now
 
 
 def _deadline(facts: MachineFacts, params: Params, now: datetime) -> datetime | None:
