@@ -71,11 +71,17 @@ def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
     """Why an open incident of this rule closes."""
     if not facts.active:
         return "The job is no longer active."
-    return f"A restore of the newest copy needs {facts.chain_length} copies, at most {params.max_length} are allowed."
+    if facts.chain_length is None:
+        return "It is no longer told how many copies a restore needs."
+    return f"A restore of the newest copy needs {_copies(facts.chain_length)}, at most {params.max_length} are allowed."
 
 
 def _summary(facts: JobFacts, length: int, params: Params) -> str:
     full = (
         f" The last full copy was made on {moment_words(facts.last_full_at, facts.zone)}." if facts.last_full_at else ""
     )
-    return f"A restore of the newest copy needs {length:,} copies, more than the {params.max_length:,} allowed.{full}"
+    return f"A restore of the newest copy needs {_copies(length)}, more than the {params.max_length:,} allowed.{full}"
+
+
+def _copies(number: int) -> str:
+    return "1 copy" if number == 1 else f"{number:,} copies"

@@ -331,10 +331,11 @@ def _handled(point: RunPoint) -> int:
 
 def _changed_in(points: Sequence[RunPoint]) -> int:
     """What changed after the first of these runs. A run that was not good leaves its changes to the next, which tells
-    them again: they count once.
+    them again: they count once, and those left over from before the first not at all.
     """
-    later = zip(points[1:], [*points[2:], None], strict=True)
-    return sum(point.changed_bytes or 0 for point, after in later if point.good or after is None)
+    first, later = points[0], zip(points[1:], [*points[2:], None], strict=True)
+    told = sum(point.changed_bytes or 0 for point, after in later if point.good or after is None)
+    return max(0, told - (0 if first.good else first.changed_bytes or 0))
 
 
 def _keeping_up_finding(facts: JobFacts, *, newest: RunPoint, per_day: int, per_second: int) -> Finding:
