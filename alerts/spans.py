@@ -16,15 +16,31 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from alerts.baselines import Limits, Usual, is_far
+from alerts.clocks import ALWAYS_ON, set_schedule
 from alerts.facts import JobFacts
 from alerts.replaying import HISTORY
-from alerts.rules import errors, never_backed_up, no_data_sent, no_recent_backup, unstable
+from alerts.rules import (
+    chain_too_long,
+    component_failed,
+    did_not_start,
+    errors,
+    implausible_zero,
+    never_backed_up,
+    no_data_sent,
+    no_recent_backup,
+    size_anomaly,
+    slow,
+    unstable,
+)
 from msp.backups.schedule import EARLY, BadSchedule, Every, Schedule, expected_after
 
 #: (opened, closed): ``closed`` None for what is open at the end.
 Times = tuple[int, int | None]
+#: (least, greatest)
+Extremes = tuple[int | None, int | None]
 
-_HOUR, _MINUTE, _DAY = 3600, 60, 86_400
+_MINUTE, _DAY, _MB = 60, 86_400, 10**6
 #: How far ahead starts are looked for at once: a yearly schedule still has one.
 _AHEAD = timedelta(days=400)
 _NEVER = 1 << 60
@@ -37,13 +53,23 @@ class Track:
 
     ``marks`` has one letter a run: g good, f failed or missed, w with warnings, s success
     that was not good, r running, o any other. ``data`` has
-    one a run: d brought data, z told sizes and brought none, n told no size. ``good`` are the ends of the good runs.
+    one a run: d brought data, z told sizes and brought none, n told no size. ``good`` are the ends of the good runs,
+    ``started`` the starts, or the ends of those that tell none. The others are the least and the greatest figure, None
+    where none is told; ``troubled`` whether any component was.
     """
 
     ended: Sequence[int] = ()
     marks: str = ""
     data: str = ""
     good: Sequence[int] = ()
+    started: Sequence[int] = ()
+    protected: Extremes = (None, None)
+    changed: Extremes = (None, None)
+    transferred: Extremes = (None, None)
+    seconds: Extremes = (None, None)
+    speed: Extremes = (None, None)
+    chain: Extremes = (None, None)
+    troubled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,10 +82,11 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Quick:
-    """How one rule is answered quickly, and from which columns of a Track."""
+    """How one rule is answered quickly, and from which columns of a Track; ``habits``: it learns from older runs."""
 
     spans: Callable[[Track, JobFacts, Any, Period], list[Times] | None]
     columns: frozenset[str] = field(default_factory=frozenset)
+    habits: bool = False
 
 
 def seconds_of(moment: datetime) -> int:
@@ -204,6 +231,87 @@ def _unstable(track: Track, facts: JobFacts, params: Any, period: Period) -> lis
     return None if any(last - first < params.days * _DAY for first, last in firsts) else []
 
 
+# --- nothing can be there: what is not as plain is played again
+
+
+def _did_not_start(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    """Nothing where each run ended before the start after the one before it, and the grace, were over."""
+    schedule = set_schedule(facts)
+    if facts.learned is not None and schedule is None:
+        return None
+    if schedule is None or (params.always_on_only and facts.machine_class not in ALWAYS_ON):
+        return []
+    if not track.ended or track.ended[0] > period.start:
+        return None
+    starts = () if isinstance(schedule, Every) else starts_of(schedule, facts.zone, track.ended[0], period.end)
+    if starts is None:
+        return None
+    grace = params.start_grace_minutes * _MINUTE + (track.seconds[0] or 0)
+    early = int(EARLY.total_seconds())
+    for place, after in enumerate((*track.ended[1:], period.end + 1)):
+        if isinstance(schedule, Every):
+            due = max(track.started[place] + int(schedule.interval.total_seconds()), track.ended[place])
+        else:
+            number = bisect_right(starts, track.ended[place] + early)
+            due = starts[number] if number < len(starts) else _NEVER
+        if due + grace < after:
+            return None
+    return []
+
+
+def _size_anomaly(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    """Nothing where even the least and the greatest size are near each other, and no run changed much."""
+    limits = Limits(
+        shrink_percent=params.shrink_percent, grow_percent=params.grow_percent, floor=params.floor_megabytes * _MB
+    )
+    if _far_apart(track.protected, limits):
+        return None
+    least = track.protected[0]
+    if not params.change_factor or least is None:
+        return []
+    for low, high in (track.changed, track.transferred):
+        if low is None or high is None or high <= 2 * low or high < params.floor_megabytes * _MB:
+            continue
+        if high * 100 >= least * params.change_percent:
+            return None
+    return []
+
+
+def _slow(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    """Nothing where even the shortest and the longest run, the slowest and the fastest, are near each other."""
+    if params.window_hours or (params.keeps_up and track.changed[1]):
+        return None
+    longest = track.seconds[1]
+    if longest is None:
+        return []
+    longer = Limits(grow_percent=params.factor_percent - 100, floor=params.minutes * _MINUTE)
+    slower = Limits(shrink_percent=100 - 10_000 // params.factor_percent)
+    if _far_apart(track.seconds, longer) or (longest >= params.minutes * _MINUTE and _far_apart(track.speed, slower)):
+        return None
+    return []
+
+
+def _far_apart(extremes: Extremes, limits: Limits) -> bool:
+    low, high = extremes
+    if low is None or high is None:
+        return False
+    return is_far(low, Usual(lower=high, upper=high, samples=1), limits) or is_far(
+        high, Usual(lower=low, upper=low, samples=1), limits
+    )
+
+
+def _implausible_zero(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    return None if 0 in (track.protected[0], track.seconds[0]) else []
+
+
+def _component_failed(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    return None if track.troubled else []
+
+
+def _chain_too_long(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
+    return None if (track.chain[1] or 0) > params.max_length else []
+
+
 # --- what they share
 
 
@@ -226,4 +334,12 @@ QUICK: Mapping[str, Quick] = {
     no_data_sent.KIND: Quick(spans=_no_data_sent, columns=frozenset({"ended", "marks", "data"})),
     errors.KIND: Quick(spans=_errors, columns=frozenset({"ended", "marks"})),
     unstable.KIND: Quick(spans=_unstable, columns=frozenset({"ended", "marks"})),
+    did_not_start.KIND: Quick(spans=_did_not_start, columns=frozenset({"ended", "started", "seconds"})),
+    size_anomaly.KIND: Quick(
+        spans=_size_anomaly, columns=frozenset({"protected", "changed", "transferred"}), habits=True
+    ),
+    slow.KIND: Quick(spans=_slow, columns=frozenset({"seconds", "speed", "changed"}), habits=True),
+    implausible_zero.KIND: Quick(spans=_implausible_zero, columns=frozenset({"protected", "seconds"}), habits=True),
+    component_failed.KIND: Quick(spans=_component_failed, columns=frozenset({"troubled"}), habits=True),
+    chain_too_long.KIND: Quick(spans=_chain_too_long, columns=frozenset({"chain"}), habits=True),
 }

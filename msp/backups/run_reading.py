@@ -35,7 +35,8 @@ SELECT run.job_id, run.run_key, run.operation, run.outcome, run.ended_at, run.st
 FROM backups_jobrun run
 LEFT JOIN ingest_receipt receipt
   ON receipt.tenant_id = run.tenant_id AND receipt.id = run.receipt_id AND run.problems <> '[]'
-WHERE run.tenant_id = %(tenant)s AND run.job_id = ANY(%(jobs)s) ORDER BY run.job_id, run.ended_at, run.run_key
+WHERE run.tenant_id = %(tenant)s AND run.job_id = ANY(%(jobs)s)
+      AND (%(since)s::timestamptz IS NULL OR run.ended_at >= %(since)s) ORDER BY run.job_id, run.ended_at, run.run_key
 """
 TROUBLED = "$[*] ? ({})".format(" || ".join(f'@.outcome == "{outcome}"' for outcome in COMPONENT_TROUBLE))
 
@@ -51,11 +52,11 @@ def rows_of(cursor: Any) -> list[Row]:
     return rows
 
 
-def load_runs(tenant_id: int, job_ids: Collection[int]) -> dict[int, list[RunValues]]:
-    """Every run of these jobs, oldest first; no query for none."""
+def load_runs(tenant_id: int, job_ids: Collection[int], *, since: datetime | None = None) -> dict[int, list[RunValues]]:
+    """Every run of these jobs, or those that ended since then, oldest first; no query for none."""
     if not job_ids:
         return {}
-    values = {"tenant": tenant_id, "jobs": sorted(job_ids), "lines": f"$[0 to {TELLING_LINES - 1}]"}
+    values = {"tenant": tenant_id, "jobs": sorted(job_ids), "lines": f"$[0 to {TELLING_LINES - 1}]", "since": since}
     with connection.cursor() as cursor:
         cursor.execute(LOAD, {**values, "troubled": TROUBLED})
         runs: dict[int, list[RunValues]] = {}
