@@ -17,6 +17,7 @@ from django.db import connection
 
 from msp.backups.folding import EMPTY, RunValues, StateValues, fold, needs_refold
 from msp.backups.gates import Tolerance
+from msp.backups.histories import Folded, Habits, read_habits, store_histories
 from msp.backups.run_reading import load_runs, read_components, rows_of, run_values
 from msp.backups.run_rows import Row, RunKey, build_row, goes_back, key_of, newest_readings
 from msp.backups.runs import AssignedRun, Measurement
@@ -84,8 +85,8 @@ def record_runs(
     states = lock_states(tenant_id, job_ids)
     # Read again under the lock: meanwhile another receipt may have told one of these runs, which is then its own.
     replaced = [row for row in load_receipt_runs(tenant_id, replacing) if row["job_id"] in states]
-    tolerances = load_tolerances(tenant_id, job_ids)
-    readings = newest_readings(build_row(run, tolerance=tolerances.get(run.job_id, Tolerance())) for run in runs)
+    settings = load_job_settings(tenant_id, job_ids)
+    readings = newest_readings(build_row(run, tolerance=tolerance_of(run, settings)) for run in runs)
     known = {**load_known(tenant_id, readings.values()), **{key_of(row): row for row in replaced}}
     written, changes = compare(readings, known=known)
     removed = [row for row in replaced if key_of(row) not in readings]
@@ -93,13 +94,19 @@ def record_runs(
     keep_revisions(tenant_id, [known[key_of(row)] for row in written if key_of(row) in known], removed=removed, now=now)
     write_runs(tenant_id, written, now=now)
     remove_runs(tenant_id, removed)
-    refold(tenant_id, states, written=written, known=known, removed=removed)
+    folded = refold(tenant_id, states, written=written, known=known, removed=removed)
+    store_states(tenant_id, {one.job_id: one.after for one in folded})
+    store_histories(tenant_id, folded, {job_id: one.habits for job_id, one in settings.items()})
     return Recorded(
         job_ids=tuple(job_ids),
         client_ids=tuple(sorted({row["client_id"] for row in [*written, *removed]})),
         measurements=tuple(measurements(written, known=known, removed=removed)),
         changes=tuple(changes),
     )
+
+
+def tolerance_of(run: AssignedRun, settings: Mapping[int, JobSettings]) -> Tolerance:
+    return settings[run.job_id].tolerance if run.job_id in settings else Tolerance()
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -148,26 +155,46 @@ def read_state(row: Mapping[str, Any]) -> StateValues:
     return StateValues(**values)
 
 
-def load_tolerances(tenant_id: int, job_ids: Sequence[int]) -> dict[int, Tolerance]:
-    """What each job's policy tolerates; the nearest assignment wins (job, selection, client, reseller, tenant)."""
+@dataclass(frozen=True)
+class JobSettings:
+    """What recording needs to know of a job beside its runs."""
+
+    tolerance: Tolerance
+    habits: Habits
+
+
+JOB_SETTINGS = """
+SELECT job.id, policy.tolerated_files, policy.tolerated_share, job.schedule, job.registered_at,
+       coalesce(nullif(job.timezone, ''), nullif(client.timezone, ''), tenant.timezone), history.learned
+FROM backups_backupjob job
+JOIN tenants_tenant tenant ON tenant.id = job.tenant_id
+JOIN estate_selection selection ON selection.id = job.selection_id
+JOIN estate_client client ON client.id = selection.client_id
+LEFT JOIN backups_jobhistory history ON history.job_id = job.id
+LEFT JOIN LATERAL (
+    SELECT chosen.tolerated_files, chosen.tolerated_share FROM estate_policyassignment assigned
+    JOIN estate_policy chosen ON chosen.id = assigned.policy_id
+    WHERE assigned.tenant_id = job.tenant_id AND (assigned.scope_kind, assigned.scope_id) IN (
+        ('job', job.id), ('selection', selection.id), ('client', client.id), ('reseller', client.reseller_id),
+        ('tenant', job.tenant_id))
+    ORDER BY array_position(ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text)
+    LIMIT 1
+) AS policy ON true
+WHERE job.tenant_id = %s AND job.id = ANY(%s)
+"""
+
+
+def load_job_settings(tenant_id: int, job_ids: Sequence[int]) -> dict[int, JobSettings]:
+    """What each job's policy tolerates (the nearest assignment wins), and what is known of its habits."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT ON (job.id) job.id, policy.tolerated_files, policy.tolerated_share
-            FROM backups_backupjob job
-            JOIN estate_selection selection ON selection.id = job.selection_id
-            JOIN estate_client client ON client.id = selection.client_id
-            JOIN estate_policyassignment assigned ON assigned.tenant_id = job.tenant_id
-             AND (assigned.scope_kind, assigned.scope_id) IN (('job', job.id), ('selection', selection.id),
-                 ('client', client.id), ('reseller', client.reseller_id), ('tenant', job.tenant_id))
-            JOIN estate_policy policy ON policy.id = assigned.policy_id
-            WHERE job.tenant_id = %s AND job.id = ANY(%s)
-            ORDER BY job.id, array_position(
-                ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text)
-            """,
-            [tenant_id, list(job_ids)],
-        )
-        return {job_id: Tolerance(files=files, share=share) for job_id, files, share in cursor.fetchall()}
+        cursor.execute(JOB_SETTINGS, [tenant_id, list(job_ids)])
+        return {
+            job_id: JobSettings(
+                tolerance=Tolerance() if files is None else Tolerance(files=files, share=share),
+                habits=read_habits(zone=zone, registered_at=registered_at, schedule=schedule, learned=learned),
+            )
+            for job_id, files, share, schedule, registered_at, zone, learned in cursor.fetchall()
+        }
 
 
 def load_known(tenant_id: int, rows: Collection[Row]) -> dict[RunKey, Row]:
@@ -286,17 +313,23 @@ def refold(
     written: Sequence[Row],
     known: Mapping[RunKey, Row],
     removed: Sequence[Row],
-) -> None:
-    """Fold the new runs onto the states, or all runs of a job again where something older changed; then store."""
+) -> list[Folded]:
+    """Fold the new runs onto the states, or all runs of a job again where something older changed."""
     again = {row["job_id"] for row in removed} | {row["job_id"] for row in written if key_of(row) in known}
     fresh: dict[int, list[RunValues]] = {}
     for row in written:
         fresh.setdefault(row["job_id"], []).append(run_values(row))
     again |= {job for job, runs in fresh.items() if any(needs_refold(states[job], run) for run in runs)}
-    folded = {job: fold(states[job], runs) for job, runs in fresh.items() if job not in again}
+    folded = [
+        Folded(job_id=job, runs=runs, before=states[job], after=fold(states[job], runs))
+        for job, runs in fresh.items()
+        if job not in again
+    ]
     older = load_runs(tenant_id, again)
-    folded |= {job: fold(EMPTY, older.get(job, [])) for job in again}
-    store_states(tenant_id, folded)
+    for job in again:
+        runs = older.get(job, [])
+        folded.append(Folded(job_id=job, runs=runs, before=EMPTY, after=fold(EMPTY, runs), again=True))
+    return folded
 
 
 STATE_TYPES = (

@@ -231,7 +231,7 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(world: World) -> 
             record(world, *batch(receipt, size))
         counts.append(len(queries))
     assert counts[0] == counts[1]
-    assert counts[1] <= 7
+    assert counts[1] <= 8  # one of them keeps the histories of the jobs
 
 
 def test_runs_of_another_tenant_are_out_of_reach(world: World) -> None:
