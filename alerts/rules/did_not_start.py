@@ -27,6 +27,10 @@ TELLS: Tells = "report"
 SYMPTOM = True
 CAUSE = False
 
+#: Habits are less exact than schedules: a start this much before its learned time is that start, and it may be as late
+#: as the learning lets it be, or a fifth of an interval.
+_HABIT_EARLY, _HABIT_LATE, _INTERVAL_LATE = timedelta(minutes=30), timedelta(hours=3), 5
+
 
 @dataclass(frozen=True)
 class Params:
@@ -101,14 +105,19 @@ def _expect(facts: JobFacts, params: Params) -> _Expected | None:
         schedule = None if learned is None else read_schedule(learned.schedule)
     if schedule is None:
         return None
-    start = _next_start(schedule, facts, early=grace if learned else EARLY)
-    return _Expected(start, start + grace + longest_usual(facts), schedule, learned)
+    start = _next_start(schedule, facts, early=_HABIT_EARLY if learned else EARLY)
+    late = _habitually_late(schedule) if learned else timedelta()
+    return _Expected(start, start + grace + late + longest_usual(facts), schedule, learned)
 
 
 def _sure_enough(facts: JobFacts, params: Params) -> Learned | None:
     if facts.schedule or facts.learned is None or not params.learned_confidence:
         return None
     return facts.learned if facts.learned.confidence >= params.learned_confidence else None
+
+
+def _habitually_late(schedule: Schedule) -> timedelta:
+    return schedule.interval / _INTERVAL_LATE if isinstance(schedule, Every) else _HABIT_LATE
 
 
 def _next_start(schedule: Schedule, facts: JobFacts, *, early: timedelta) -> datetime:

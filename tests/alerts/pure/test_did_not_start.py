@@ -10,11 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.facts import Finding, Learned, RunPoint, Unheard, Waiting
 from alerts.rules import did_not_start
+from msp.backups.learning import learn
+from msp.backups.points import Point
 from tests.alerts.pure.examples import NOON, job_facts, utc
 
 MICROSECOND, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
@@ -156,10 +158,12 @@ def test_a_run_over_the_next_start_does_not_count_as_a_late_one() -> None:
 # --- learned schedules
 
 GUESS = Learned(schedule="daily 22:00", confidence=90, samples=24, because="24 runs started about 22:00")
+#: Three hours more than for a schedule that somebody set.
+GUESSED_DEADLINE = DEADLINE + 3 * HOUR
 
 
 def test_a_learned_schedule_is_told_as_a_guess() -> None:
-    answer = found(DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 13, 21, 4))
+    answer = found(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 13, 21, 4))
     assert answer.severity == "info"
     assert 'by the schedule "daily 22:00" learned from 24 runs (a guess: 90 % of them keep it)' in answer.summary
     assert (answer.evidence["learned"], answer.evidence["confidence"]) == (True, 90)
@@ -171,21 +175,36 @@ def test_a_learned_schedule_is_told_as_a_guess() -> None:
 def test_it_counts_from_its_confidence_on(confidence: int, percent: int, heard: bool) -> None:
     learned = Learned(schedule="daily 22:00", confidence=confidence, samples=24)
     params = did_not_start.Params(learned_confidence=percent)
-    assert is_quiet(DEADLINE, params=params, learned=learned, last_started_at=utc(2026, 1, 13, 21)) is not heard
+    facts: dict[str, Any] = {"params": params, "learned": learned, "last_started_at": utc(2026, 1, 13, 21)}
+    assert is_quiet(GUESSED_DEADLINE, **facts) is not heard
 
 
-def test_habits_are_less_exact_than_schedules() -> None:
-    """A start up to the grace early is that night's, when the time is only a guess."""
-    assert is_quiet(DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20))
-    assert found(DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20) - MICROSECOND)
+@pytest.mark.parametrize(
+    "schedule,last,start,late",
+    [
+        ("daily 22:00", utc(2026, 1, 13, 21), utc(2026, 1, 14, 21), 3 * HOUR),
+        ("0 6,18 * * *", utc(2026, 1, 14, 5), utc(2026, 1, 14, 17), 3 * HOUR),
+        ("every 6h", NOON, NOON + 6 * HOUR, 72 * MINUTE),
+        ("every 30m", NOON, NOON + 30 * MINUTE, 6 * MINUTE),
+    ],
+)
+def test_habits_are_less_exact_than_schedules(schedule: str, last: datetime, start: datetime, late: timedelta) -> None:
+    learned = Learned(schedule=schedule, confidence=95, samples=24)
+    assert is_quiet(start + HOUR + late - MICROSECOND, learned=learned, last_started_at=last)
+    assert found(start + HOUR + late, learned=learned, last_started_at=last).since == start
+
+
+def test_a_start_half_an_hour_early_is_that_nights_when_the_time_is_only_a_guess() -> None:
+    assert is_quiet(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20, 30))
+    assert found(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20, 30) - MICROSECOND)
 
 
 def test_a_set_schedule_wins_over_a_learned_one_and_a_bad_one_over_neither() -> None:
     facts: dict[str, Any] = {"last_started_at": utc(2026, 1, 13, 21), "learned": GUESS}
-    assert is_quiet(DEADLINE + 9 * HOUR, schedule="weekends 22:00", **facts)
-    assert is_quiet(DEADLINE + 9 * HOUR, schedule="0 0 31 2 *", **facts)
+    assert is_quiet(GUESSED_DEADLINE, schedule="weekends 22:00", **facts)
+    assert is_quiet(GUESSED_DEADLINE, schedule="0 0 31 2 *", **facts)
     bad = Learned(schedule="now and then", confidence=100, samples=9)
-    assert is_quiet(DEADLINE, learned=bad, last_started_at=utc(2026, 1, 13, 21))
+    assert is_quiet(GUESSED_DEADLINE, learned=bad, last_started_at=utc(2026, 1, 13, 21))
 
 
 # --- where it says nothing
@@ -268,3 +287,48 @@ def test_a_daily_start_is_missed_where_the_calendar_says_so(last: datetime, hour
     answer = did_not_start.check(facts, params, deadline)
     assert isinstance(answer, Finding)
     assert answer.since == start
+
+
+# --- with what is really learned
+
+
+@settings(max_examples=25)
+@given(
+    minute=st.integers(0, 1439),
+    spread=st.sampled_from([0, 15, 60, 150]),
+    took=st.sampled_from([3, 50, 400]),
+    told=st.booleans(),
+    seed=st.randoms(use_true_random=False),
+)
+def test_no_night_that_keeps_its_habit_is_flagged(minute: int, spread: int, took: int, told: bool, seed: Any) -> None:
+    """Nights over the change of the clock, each heard of at its end: what is learned of them fits the next."""
+    zone = ZoneInfo("Europe/Berlin")
+    points: list[Point] = []
+    for day in range(75):
+        at = datetime.combine(date(2026, 1, 20) + day * DAY, time(minute // 60, minute % 60), zone)
+        start = int(at.timestamp()) + seed.randint(0, spread * 60)
+        duration = took * 60 + seed.randint(0, took * 6)
+        assert not flagged_before(start + duration, points), f"night {day} of {len(points)}"
+        told_start, told_duration = (start, duration) if told else (None, None)
+        points.append(
+            Point(told_start, start + duration, "success", True, None, None, None, told_duration, "")
+        )  # fmt: skip
+
+
+def flagged_before(end: int, points: list[Point]) -> bool:
+    """Whether the job is flagged just before the log of its next run comes, going by what is learned of the others."""
+    registered, moment = utc(2026, 1, 10), datetime.fromtimestamp(end, UTC)
+    guess = learn(points[-60:], zone="Europe/Berlin", registered_at=registered)
+    if guess is None:
+        return False
+    history = tuple(
+        RunPoint(
+            ended_at=datetime.fromtimestamp(one.ended, UTC), outcome="success", good=True,
+            started_at=None if one.started is None else datetime.fromtimestamp(one.started, UTC),
+            duration_seconds=one.duration_seconds,
+        )
+        for one in points[-60:]
+    )  # fmt: skip
+    learned = Learned(schedule=guess.schedule, confidence=guess.confidence, samples=guess.samples)
+    facts = job_facts(registered_at=registered, history=history, last_good_at=history[-1].ended_at, learned=learned)
+    return isinstance(did_not_start.check(facts, PARAMS, moment - timedelta(seconds=1)), Finding)
