@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
 from django.db import connection
 
-from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, SizePair, TenantFacts
+from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, TenantFacts
 from alerts.group_facts import GroupFacts, MachineFacts, SelectionFacts
 from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
-from alerts.models import Heartbeat, RuleSetting
+from alerts.job_loading import QUIET_CLIENT_STATES as QUIET_CLIENT_STATES
+from alerts.job_loading import load_job_facts
+from alerts.job_loading import load_resumed_at as load_resumed_at
+from alerts.models import RuleSetting
 from alerts.quota_actions import follow_overruns
 from alerts.rules import SubjectChecked, check_subject
-
-#: States of a client in which nothing is flagged.
-QUIET_CLIENT_STATES = ("suspended", "deleted")
 
 
 def evaluate_jobs(tenant_id: int, job_ids: Collection[int], *, now: datetime) -> None:
@@ -131,111 +131,6 @@ def load_settings(tenant_id: int) -> TenantSettings:
 
 # --- facts -------------------------------------------------------------------------------------------------------
 
-JOB_FACTS = """
-SELECT job.id, job.selection_id, selection.client_id, client.reseller_id, job.server_id, job.registered_at,
-       tenant.name, client.name, server.name, selection.name, job.name, tenant.timezone,
-       coalesce(nullif(job.timezone, ''), nullif(client.timezone, ''), tenant.timezone), job.schedule,
-       job.state IN ('active', 'proposed') AND selection.state = 'active' AND server.state = 'active'
-           AND tenant.state = 'active' AND client.state <> ALL(%(quiet)s),
-       NOT client.tickets_enabled, policy.recovery_point_hours,
-       state.last_outcome, state.last_run_at, state.last_good_at, state.last_success_at, state.last_failure_at,
-       state.first_failure_at, state.last_data_at, state.protected_bytes, state.transferred_bytes,
-       state.failures_in_row, state.warnings_in_row, state.running_since, state.last_errors, state.reports_data,
-       (SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s),
-       (SELECT jsonb_agg(jsonb_build_array(extract(epoch FROM pair.measured_at), pair.reported_bytes,
-                         coalesce(pair.bytes_once, pair.bytes_each), pair.bytes_each) ORDER BY pair.measured_at DESC)
-        FROM (SELECT size.measured_at, size.reported_bytes, size.bytes_once, size.bytes_each
-              FROM backups_selectionmeasurement size
-              WHERE size.tenant_id = job.tenant_id AND size.selection_id = job.selection_id AND size.whole
-                    AND size.reported_job_id = job.id AND size.reported_bytes IS NOT NULL
-              ORDER BY size.measured_at DESC LIMIT 10) AS pair),
-       (SELECT max(accepted.closed_at) FROM alerts_incident accepted
-        WHERE accepted.tenant_id = job.tenant_id AND accepted.fingerprint = 'size_anomaly:job:' || job.id
-              AND accepted.state = 'closed' AND accepted.closed_by_hand)
-FROM backups_backupjob job
-JOIN backups_jobstate state ON state.job_id = job.id
-JOIN estate_selection selection ON selection.id = job.selection_id
-JOIN estate_client client ON client.id = selection.client_id
-JOIN estate_backupserver server ON server.id = job.server_id
-JOIN tenants_tenant tenant ON tenant.id = job.tenant_id
-LEFT JOIN LATERAL (
-    SELECT chosen.recovery_point_hours FROM estate_policyassignment assigned
-    JOIN estate_policy chosen ON chosen.id = assigned.policy_id
-    WHERE assigned.tenant_id = job.tenant_id AND (assigned.scope_kind, assigned.scope_id) IN (
-        ('job', job.id), ('selection', selection.id), ('client', client.id), ('reseller', client.reseller_id),
-        ('tenant', job.tenant_id))
-    ORDER BY array_position(ARRAY['job', 'selection', 'client', 'reseller', 'tenant'], assigned.scope_kind::text)
-    LIMIT 1
-) AS policy ON true
-WHERE job.tenant_id = %(tenant)s AND job.id = ANY(%(jobs)s)
-ORDER BY job.id
-"""
-
-
-def load_job_facts(tenant_id: int, job_ids: Collection[int]) -> tuple[JobFacts, ...]:
-    """Facts of these jobs in one query."""
-    resumed_at = load_resumed_at()
-    with connection.cursor() as cursor:
-        cursor.execute(JOB_FACTS, {"tenant": tenant_id, "jobs": sorted(job_ids), "quiet": list(QUIET_CLIENT_STATES)})
-        return tuple(job_facts(tenant_id, row, resumed_at=resumed_at) for row in cursor.fetchall())
-
-
-def job_facts(tenant_id: int, row: Sequence[Any], *, resumed_at: datetime | None) -> JobFacts:
-    errors = row[29]
-    return JobFacts(
-        tenant_id=tenant_id,
-        job_id=row[0],
-        selection_id=row[1],
-        client_id=row[2],
-        reseller_id=row[3],
-        server_id=row[4],
-        registered_at=row[5],
-        tenant=row[6],
-        client=row[7],
-        server=row[8],
-        selection=row[9],
-        job=row[10],
-        tenant_zone=row[11],
-        zone=row[12],
-        schedule=row[13],
-        active=row[14],
-        observed=row[15],
-        tolerance=None if row[16] is None else timedelta(hours=row[16]),
-        last_outcome=row[17] or None,
-        last_run_at=row[18],
-        last_good_at=row[19],
-        last_success_at=row[20],
-        last_failure_at=row[21],
-        first_failure_at=row[22],
-        last_data_at=row[23],
-        last_protected_bytes=row[24],
-        last_transferred_bytes=row[25],
-        failures_in_row=row[26],
-        warnings_in_row=row[27],
-        running_since=row[28],
-        last_errors=tuple(orjson.loads(errors) if isinstance(errors, str) else errors),
-        reports_data=row[30],
-        awaiting_since=row[31],
-        resumed_at=resumed_at,
-        sizes=size_pairs(row[32]),
-        size_accepted_at=row[33],
-    )
-
-
-def size_pairs(told: Any) -> tuple[SizePair, ...]:
-    """What JOB_FACTS gathered of measurements; None for a selection without any."""
-    rows = orjson.loads(told) if isinstance(told, str) else told or ()
-    return tuple(
-        SizePair(measured_at=datetime.fromtimestamp(at, UTC), reported_bytes=reported, once_bytes=once, each_bytes=each)
-        for at, reported, once, each in rows
-    )
-
-
-def load_resumed_at() -> datetime | None:
-    """When the sweep began again after an interruption of ours."""
-    return Heartbeat.objects.filter(name="sweep").values_list("resumed_at", flat=True).first()
-
-
 CLIENT_FACTS = """
 SELECT client.id, client.reseller_id, tenant.name, client.name,
        coalesce(nullif(client.timezone, ''), tenant.timezone),
@@ -341,8 +236,9 @@ def subjects_of(facts: Iterable[Facts]) -> Subjects:
 
 def store_job_clocks(tenant_id: int, checked: Mapping[int, SubjectChecked]) -> None:
     store_clocks(
-        "UPDATE backups_jobstate state SET check_after = clock.check_after FROM jsonb_to_recordset(%s::jsonb) "
-        "AS clock(id bigint, check_after timestamptz) WHERE state.tenant_id = %s AND state.job_id = clock.id",
+        "UPDATE backups_jobstate state SET check_after = clock.check_after, overdue_at = clock.overdue_at "
+        "FROM jsonb_to_recordset(%s::jsonb) AS clock(id bigint, check_after timestamptz, overdue_at timestamptz) "
+        "WHERE state.tenant_id = %s AND state.job_id = clock.id",
         checked,
         [tenant_id],
     )
@@ -359,6 +255,9 @@ def store_subject_clocks(tenant_id: int, kind: str, checked: Mapping[int, Subjec
 
 
 def store_clocks(statement: str, checked: Mapping[int, SubjectChecked], scope: list[Any]) -> None:
-    rows = [{"id": subject_id, "check_after": one.check_after} for subject_id, one in sorted(checked.items())]
+    rows = [
+        {"id": subject_id, "check_after": one.check_after, "overdue_at": one.overdue_at}
+        for subject_id, one in sorted(checked.items())
+    ]
     with connection.cursor() as cursor:
         cursor.execute(statement, [orjson.dumps(rows).decode(), *scope])

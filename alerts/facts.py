@@ -7,7 +7,7 @@ Adding a field with a default, or a further ``...Facts`` class with its own subj
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -183,7 +183,7 @@ class JobFacts:
     site_id: int | None = None
     role: str = "primary"
     machine_class: MachineClass = "server"
-    history: tuple[RunPoint, ...] = ()
+    history: Sequence[RunPoint] = ()
     learned: Learned | None = None
     unheard: Unheard | None = None
     heard_at: datetime | None = None

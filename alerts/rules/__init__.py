@@ -131,10 +131,14 @@ KINDS: Mapping[str, Kind] = {**RULES, rule_broken.KIND: rule_broken}
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectChecked:
-    """All answers for one subject. ``check_after`` is later than now; None only for a subject that is not active."""
+    """All answers for one subject. ``check_after`` is later than now; None only for a subject that is not active.
+
+    ``overdue_at`` of a job is the moment from which it is overdue, None while that is not judged.
+    """
 
     answers: tuple[Checked, ...]
     check_after: datetime | None
+    overdue_at: datetime | None = None
 
 
 def rules_for(subject: SubjectKind) -> tuple[Rule, ...]:
@@ -152,7 +156,9 @@ def check_subject(facts: Facts, settings: Mapping[str, RuleSettings], now: datet
         return SubjectChecked(answers=answers, check_after=None)
     enabled = [rule for rule in rules if settings[rule.KIND].enabled]
     return SubjectChecked(
-        answers=answers, check_after=_earliest((_look_after(rule, facts, settings, now) for rule in enabled), now)
+        answers=answers,
+        check_after=_earliest((_look_after(rule, facts, settings, now) for rule in enabled), now),
+        overdue_at=facts.overdue_at if isinstance(facts, JobFacts) else None,
     )
 
 

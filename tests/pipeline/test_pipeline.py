@@ -235,7 +235,7 @@ def test_a_batch_takes_a_fixed_number_of_statements(world: World) -> None:
     for warm in range(2):  # the first makes the jobs
         statements(40, warm * 1000)
     small, large = statements(2, 5000), statements(40, 6000)
-    assert large == small
+    assert small <= large <= small + 2  # two more learn a schedule, where a job has runs enough and it is a new day
     assert large < 45
 
 
