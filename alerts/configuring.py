@@ -16,7 +16,7 @@ from django.db import transaction
 from alerts.acting import settings_changed
 from alerts.agreeing import check_agreement
 from alerts.evaluating import mark_due
-from alerts.facts import SEVERITIES
+from alerts.facts import SEVERITIES, Severity
 from alerts.inheritance import ScopeKind, Setting
 from alerts.models import SCOPES, RuleSetting
 from alerts.params import BadParams, read_params
@@ -50,8 +50,7 @@ def put_setting(
     """Replace what this level says of the rule. Raises BadParams, also where it contradicts what is set above or below;
     KeyError for an unknown rule.
     """
-    _check(kind, scope, values)
-    check_agreement(tenant, _as_setting(kind, scope, values))
+    check_setting(tenant, kind, scope, values)
     wanted = {"parameters": dict(values.parameters), "enabled": values.enabled, "severity": values.severity}
     with transaction.atomic():
         before = _lock(tenant, kind, scope)
@@ -64,6 +63,14 @@ def put_setting(
         told = None if before is None else _record(before)
         _audit(tenant, kind, scope, before=told, after=wanted, actor=actor, now=now)
     look_anew(tenant, kind, scope, now=now)
+    return setting
+
+
+def check_setting(tenant: Tenant, kind: str, scope: RuleScope, values: RuleValues) -> Setting:
+    """The row as it would be stored. Raises BadParams, also where it contradicts what is set above or below."""
+    _check(kind, scope, values)
+    setting = _as_setting(kind, scope, values)
+    check_agreement(tenant, setting)
     return setting
 
 
@@ -105,6 +112,8 @@ def _as_setting(kind: str, scope: RuleScope, values: RuleValues) -> Setting:
         scope_id=scope.id,
         scope_name=scope.name,
         parameters=values.parameters,
+        enabled=values.enabled,
+        severity=cast(Severity, values.severity) if values.severity else None,
     )
 
 

@@ -55,12 +55,13 @@ class Reachable:
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """What is tried: rows that stand instead of the stored ones (a row without anything set removes it), or another
-    schedule of the jobs.
+    schedule of the jobs, in another zone if one is given.
     """
 
     kind: str
     settings: tuple[Setting, ...] = ()
     schedule: str | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,8 +273,10 @@ class _Comparison:
         return self.stored.of_job(job.facts)[self.kind], self.tried.of_job(job.facts)[self.kind]
 
     def _as_proposed(self, facts: JobFacts) -> JobFacts:
-        schedule = self.proposal.schedule
-        return facts if schedule is None or schedule == facts.schedule else replace(facts, schedule=schedule)
+        schedule, zone = self.proposal.schedule, self.proposal.zone or facts.zone
+        if schedule is None or (schedule, zone) == (facts.schedule, facts.zone):
+            return facts
+        return replace(facts, schedule=schedule, zone=zone)
 
     def tell(self, jobs: Sequence[PreviewJob]) -> Preview:
         counted = [job for job in jobs if job.facts.job_id in self.found]

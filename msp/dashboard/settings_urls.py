@@ -20,6 +20,7 @@ from msp.dashboard.views import settings_routes as routes
 from msp.dashboard.views import settings_rules as rules
 from msp.dashboard.views import settings_servers as servers
 from msp.dashboard.views import settings_silences as silences
+from msp.dashboard.views import settings_trying as trying
 
 urlpatterns: list[URLPattern] = [
     path("set-password/<uidb64>/<token>/", people.SetPassword.as_view(), name="set-password"),
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern] = [
     path("settings/rules/", rules.show_tenant_rules, name="rules"),
     path("settings/rules/<str:level>/<uuid:uid>/", rules.show_rules, name="rules-of"),
     path("settings/rules/<str:level>/<uuid:uid>/<slug:kind>/", rules.change_rule, name="rule-change"),
+    path("settings/rules/<str:level>/<uuid:uid>/<slug:kind>/try/", trying.try_rule, name="rule-try"),
     path("settings/routes/", routes.list_routes, name="routes"),
     path("settings/routes/try/", routes.try_routes, name="routes-try"),
     path("settings/routes/new/", routes.edit_route, name="route-new"),
@@ -76,6 +78,8 @@ urlpatterns: list[URLPattern] = [
     path("settings/clients/<uuid:uid>/state/", clients.change_state, name="client-state"),
     path("settings/clients/<uuid:uid>/reseller/", clients.change_reseller, name="client-reseller"),
     path("settings/jobs/<uuid:uid>/", jobs.edit_job, name="job-edit"),
+    path("settings/jobs/<uuid:uid>/upcoming/", trying.show_upcoming, name="job-upcoming"),
+    path("settings/jobs/<uuid:uid>/try/", trying.try_schedule, name="job-try"),
     path("settings/people/", people.list_people, name="people"),
     path("settings/people/invite/", people.invite, name="person-invite"),
     path("settings/people/<uuid:uid>/", people.edit_person, name="person"),

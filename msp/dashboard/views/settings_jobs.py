@@ -16,6 +16,7 @@ from msp.dashboard.forms import Field
 from msp.dashboard.permits import OPERATE, needs
 from msp.dashboard.scope import StaffRequest, found
 from msp.dashboard.views.settings_servers import actor_of
+from msp.dashboard.views.settings_trying import tell_starts, upcoming_of
 
 
 @needs(OPERATE)
@@ -31,12 +32,13 @@ def edit_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         return reverse("job", args=[uid])
 
     back = reverse("job", args=[uid])
+    typed = request.POST if request.method == "POST" else {"schedule": job.schedule, "timezone": job.timezone}
     page = FormPage(
         title=f"Schedule of {job.name}",
         back=back,
         crumbs=(("Clients", reverse("clients")), (job.name, back)),
         template="settings/job.html",
-        more={"job": job},
+        more={"job": job, **tell_starts(upcoming_of(request, job, typed))},
     )
     return edit(request, page, _fields(job), apply=apply, done="The job is stored; its clock is set anew.")
 

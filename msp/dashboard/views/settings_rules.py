@@ -63,27 +63,27 @@ class RuleForm:
 @needs(SETTINGS)
 def show_tenant_rules(request: StaffRequest) -> HttpResponse:
     """The rules as they hold for everything that sets nothing else."""
-    return _show(request, _level(request, "tenant", request.scope.tenant.uid))
+    return _show(request, find_level(request, "tenant", request.scope.tenant.uid))
 
 
 @needs(SETTINGS)
 def show_rules(request: StaffRequest, level: str, uid: uuid.UUID) -> HttpResponse:
     """The rules of one reseller, client, selection or job."""
-    return _show(request, _level(request, level, uid))
+    return _show(request, find_level(request, level, uid))
 
 
 @action(OPERATE)
 def change_rule(request: StaffRequest, level: str, uid: uuid.UUID, kind: str) -> HttpResponse:
     """Set what was typed at this level, or leave the rule to the levels above."""
-    place = _level(request, level, uid)
-    rule = found(next((rule for rule in _rules_at(place) if kind == rule.KIND), None), "rule")
+    place = find_level(request, level, uid)
+    rule = found(next((rule for rule in rules_at(place) if kind == rule.KIND), None), "rule")
     if request.POST.get("do") == "reset":
         remove_setting(request.scope.tenant, kind, place.scope, actor=request.scope.actor, now=request.now)
         messages.success(request, f"{rule.LABEL}: nothing is set here any more.")
         return redirect("rules-of", level, uid)
-    inputs = _form(rule, place, _settings(request, place)).fields
+    inputs = form_of(rule, place, settings_at(request, place)).fields
     try:
-        values = _read(rule, inputs, request)
+        values = read_values(rule, inputs, request)
         put_setting(request.scope.tenant, kind, place.scope, values, actor=request.scope.actor, now=request.now)
     except (BadField, BadParams) as refusal:
         bad = as_bad_field(refusal)
@@ -95,8 +95,8 @@ def change_rule(request: StaffRequest, level: str, uid: uuid.UUID, kind: str) ->
 
 
 def _show(request: StaffRequest, place: Level, *, refused: tuple[str, BadField] | None = None) -> HttpResponse:
-    settings = _settings(request, place)
-    forms = [_form(rule, place, settings) for rule in _rules_at(place)]
+    settings = settings_at(request, place)
+    forms = [form_of(rule, place, settings) for rule in rules_at(place)]
     if refused is not None:
         kind, bad = refused
         forms = [_refused(form, bad, request) if form.kind == kind else form for form in forms]
@@ -115,11 +115,11 @@ def _refused(form: RuleForm, bad: BadField, request: StaffRequest) -> RuleForm:
     return replace(form, fields=shown, problem="" if at_field else bad.reason)
 
 
-def _rules_at(place: Level) -> list[Rule]:
+def rules_at(place: Level) -> list[Rule]:
     return [rule for rule in RULES.values() if rule.SUBJECT in SUBJECTS[place.kind]]
 
 
-def _read(rule: Rule, inputs: Iterable[Field], request: StaffRequest) -> RuleValues:
+def read_values(rule: Rule, inputs: Iterable[Field], request: StaffRequest) -> RuleValues:
     typed = read_typed(tuple(inputs), request.POST)
     named = {field.name: typed[_input_name(rule.KIND, field.name)] for field in fields(rule.Params)}
     return RuleValues(
@@ -134,7 +134,7 @@ def _input_name(kind: str, name: str) -> str:
     return f"{kind}-{name}"
 
 
-def _form(rule: Rule, place: Level, settings: list[Setting]) -> RuleForm:
+def form_of(rule: Rule, place: Level, settings: list[Setting]) -> RuleForm:
     here = next((row for row in settings if row.kind == rule.KIND and row.scope == place.scope.kind), None)
     holds = resolve(rule.KIND, settings)
     above = resolve(rule.KIND, [row for row in settings if row.scope != place.scope.kind])
@@ -203,7 +203,7 @@ def _source(resolved: Resolved, name: str) -> str:
     return "the rule itself" if source.scope == "default" else str(source)
 
 
-def _settings(request: StaffRequest, place: Level) -> list[Setting]:
+def settings_at(request: StaffRequest, place: Level) -> list[Setting]:
     """The stored rows of the level and those above it; one query."""
     names = {(scope.kind, scope.id): scope.name for scope in place.chain}
     rows = RuleSetting.objects.of(request.scope.tenant).filter(scope_id__in=[scope.id for scope in place.chain])
@@ -222,7 +222,7 @@ def _settings(request: StaffRequest, place: Level) -> list[Setting]:
     ]
 
 
-def _level(request: StaffRequest, kind: str, uid: uuid.UUID) -> Level:
+def find_level(request: StaffRequest, kind: str, uid: uuid.UUID) -> Level:
     """The level of this kind and id in the tenant, with those above it. Raises Refused with 404."""
     tenant = request.scope.tenant
     if kind not in SUBJECTS or (kind == "tenant" and uid != tenant.uid):
