@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from alerts.deciding import Change, ChangeKind, IncidentValues
 from alerts.incidents import lock_by_id, recheck_tellings, write_touched
+from alerts.marking import mark_all_due
 from alerts.models import Incident
 from msp.tenants import audit
 from msp.tenants.models import Tenant
@@ -132,7 +133,7 @@ def words(done: str, *, actor: str, note: str = "", until: datetime | None = Non
 
 
 def settings_changed(tenant: Tenant, *, now: datetime) -> None:
-    """After a change of rules, schedules, time zones, policies or states: evaluate jobs and tellings anew.
+    """After a change of rules, schedules, time zones, policies or states: evaluate everything and tellings anew.
 
     Locks the clocks in job order, as the line does: an update in any other order could deadlock with it.
     """
@@ -144,4 +145,5 @@ def settings_changed(tenant: Tenant, *, now: datetime) -> None:
             "SET check_after = %(now)s FROM locked WHERE state.job_id = locked.job_id",
             {"tenant": tenant.pk, "now": now},
         )
+    mark_all_due(tenant.pk, now=now)
     recheck_tellings(tenant.pk, now=now)

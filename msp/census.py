@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection
 
 from alerts.evaluating import QUIET_CLIENT_STATES
+from alerts.marking import SUBJECTS
 from msp.estate.queries import Reach
 from msp.partitions import month_of, next_month
 
@@ -27,6 +28,7 @@ class Census:
     """The numbers of one tenant or of all. None: rows without a client, which a reseller does not see."""
 
     jobs_without_clock: int
+    subjects_without_clock: int
     untold_incidents: int
     stray_rows: int | None
     waiting_receipts: int | None
@@ -36,6 +38,7 @@ class Census:
         """A sentence for each number that must be zero and is not, and for a receipt that waits too long."""
         counted = (
             (self.jobs_without_clock, "active jobs have no clock: nobody would notice if they stopped"),
+            (self.subjects_without_clock, "selections, machines, volumes or accounts have no clock"),
             (self.untold_incidents, "open incidents were told to nobody, and no window or hold explains why"),
             (self.stray_rows or 0, "rows found no partition of their own"),
         )
@@ -46,7 +49,7 @@ class Census:
 
 
 # Both are the definitions that evaluating uses: a job is active with all that it belongs to; telling has a reason.
-WITHIN_CLIENTS = """
+WITHIN_CLIENTS = f"""
 SELECT
     (SELECT count(*) FROM backups_backupjob job
      JOIN estate_selection selection ON selection.id = job.selection_id
@@ -63,8 +66,15 @@ SELECT
      WHERE incident.state = 'open' AND incident.told_at IS NULL AND incident.opened_at <= %(late)s
        AND (incident.tell_after <= %(late)s OR (incident.tell_after IS NULL AND incident.untold_reason = ''))
        AND (%(tenant)s::bigint IS NULL OR incident.tenant_id = %(tenant)s)
+       AND (%(resellers)s::bigint[] IS NULL OR client.reseller_id = ANY(%(resellers)s))),
+    (SELECT count(*) FROM ({SUBJECTS}) AS subject
+     LEFT JOIN estate_client client ON client.id = subject.client_id
+     LEFT JOIN alerts_subjectstate clock ON clock.tenant_id = subject.tenant_id AND clock.subject_kind = subject.kind
+         AND clock.subject_id = subject.id
+     WHERE subject.active AND clock.check_after IS NULL AND subject.registered_at <= %(late)s
+       AND (%(tenant)s::bigint IS NULL OR subject.tenant_id = %(tenant)s)
        AND (%(resellers)s::bigint[] IS NULL OR client.reseller_id = ANY(%(resellers)s)))
-"""
+"""  # noqa: S608  (put together of constants)
 
 WITHOUT_CLIENTS = """
 SELECT (SELECT count(*) FROM backups_jobrun_default WHERE %(tenant)s::bigint IS NULL OR tenant_id = %(tenant)s)
@@ -96,10 +106,10 @@ def take_census(reach: Reach | None, *, now: datetime) -> Census:
     tenant = None if reach is None else reach.tenant_id
     resellers = None if reach is None or reach.reseller_ids is None else sorted(reach.reseller_ids)
     values = {"tenant": tenant, "resellers": resellers, "late": now - TELLING_TAKES}
-    jobs, untold = _row(WITHIN_CLIENTS, values | {"quiet": list(QUIET_CLIENT_STATES)})
+    jobs, untold, subjects = _row(WITHIN_CLIENTS, values | {"quiet": list(QUIET_CLIENT_STATES)})
     if resellers is not None:
-        return Census(jobs, untold, None, None, None)
-    return Census(jobs, untold, *_row(WITHOUT_CLIENTS, {"tenant": tenant}))
+        return Census(jobs, subjects, untold, None, None, None)
+    return Census(jobs, subjects, untold, *_row(WITHOUT_CLIENTS, {"tenant": tenant}))
 
 
 def count_orphans(today: date) -> Orphans:

@@ -15,6 +15,7 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError, transaction
 
 from alerts.evaluating import evaluate_jobs, mark_due
+from alerts.marking import TESTING, mark_tested
 from billing.ledger import enter_usage
 from msp.backups.recording import record_runs
 from msp.backups.selection_sizes import measure_deliveries
@@ -89,6 +90,8 @@ def carry(batch: Batch, *, now: datetime) -> None:
     measure_deliveries(tenant_id, placed.inventories, now=now)
     enter_usage(tenant_id, recorded.measurements, now=now)
     mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident
+    tested = {run.job_id for run in assigned.runs if run.log.operation in TESTING}
+    mark_tested(tenant_id, jobs=recorded.job_ids, tested=tested, now=now)
     evaluate_jobs(tenant_id, recorded.job_ids, now=now)
     settle(tenant_id, normalised, placed.assigned, now=now)
 

@@ -17,6 +17,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from alerts.delivering import deliver_ticket
+from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
 from alerts.sweeping import sweep as sweep_due
 from billing.collecting import deliver_collection
@@ -99,6 +100,13 @@ def judge_nights() -> int:
     close_old_connections()
     now = clock()
     return verdicts.judge_nights(now=now) + verdicts.forget_old(now=now)
+
+
+@app.task
+def give_clocks() -> int:
+    """Whatever was made without a clock is looked at within minutes."""
+    close_old_connections()
+    return ensure_clocks(now=clock())
 
 
 @app.task

@@ -9,13 +9,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from alerts.acting import settings_changed
 from alerts.estate_loading import load_machine_facts, load_volume_facts
 from alerts.evaluating import mark_due
+from alerts.marking import ensure_clocks, mark_tested
 from alerts.models import Incident, SubjectState
 from alerts.selection_loading import ENDLESS, load_selection_facts
 from alerts.sweeping import sweep
 from msp.backups.models import JobState
+from msp.census import take_census
 from msp.estate.models import Machine, Policy, PolicyAssignment, Selection, Target, Volume, VolumeReading, Waiver
+from msp.estate.queries import Reach
+from msp.ingest.models import InboxItem
 from tests.world import START, World, make_job
 
 pytestmark = pytest.mark.django_db
@@ -214,3 +219,64 @@ def test_the_clock_of_something_that_is_gone_goes_too(world: World) -> None:
     Machine.objects.of(world.tenant).filter(pk=machine.pk).delete()
     sweep(now=NOW)
     assert not SubjectState.objects.of(world.tenant).filter(subject_kind="machine").exists()
+
+
+def test_every_active_subject_gets_a_clock_and_the_census_counts_those_without(world: World) -> None:
+    make_machine(world)
+    make_machine(world, "left", state="retired")
+    make_volume(world, used=1, capacity=2)
+    reach = Reach(world.tenant.pk, None)
+    assert take_census(reach, now=NOW).subjects_without_clock == 4  # with the selection and the account
+    assert any("have no clock" in fault for fault in take_census(reach, now=NOW).faults(NOW))
+    assert ensure_clocks(now=NOW) == 4 + 1  # and the other account
+    assert ensure_clocks(now=NOW) == 0
+    assert take_census(reach, now=NOW).subjects_without_clock == 0
+
+
+def test_a_change_of_settings_makes_all_of_a_tenant_due_and_nothing_of_another(world: World) -> None:
+    machine, volume = make_machine(world), make_volume(world, used=1, capacity=2)
+    sweep(now=NOW)
+    settings_changed(world.tenant, now=NOW)
+    due = SubjectState.objects.of(world.tenant).filter(check_after=NOW)
+    assert set(due.values_list("subject_kind", "subject_id")) == {
+        ("selection", world.job.selection_id), ("machine", machine.pk), ("volume", volume.pk),
+        ("tenant", world.tenant.pk),
+    }  # fmt: skip
+    assert not SubjectState.objects.of(world.other).exists()
+
+
+def test_a_test_or_copy_makes_its_selection_due_an_ordinary_backup_does_not(world: World) -> None:
+    selection = world.job.selection_id
+    later = NOW + DAY
+
+    def due_after(tested: list[int]) -> bool:
+        SubjectState.objects.of(world.tenant).filter(subject_kind="selection").update(check_after=later)
+        mark_tested(world.tenant.pk, jobs=[world.job.pk], tested=tested, now=NOW)
+        return clock_of(world, "selection", selection) == NOW
+
+    mark_tested(world.tenant.pk, jobs=[world.job.pk], tested=[], now=NOW)
+    assert clock_of(world, "selection", selection) == NOW, "a new selection gets its clock"
+    assert not due_after([])
+    assert due_after([world.job.pk])
+    assert not due_after([])
+    Incident.objects.of(world.tenant).create(
+        kind="no_offsite_copy", subject_kind="selection", subject_id=selection, severity="warning",
+        fingerprint=f"no_offsite_copy:selection:{selection}", summary="-", since=NOW, opened_at=NOW, last_seen_at=NOW,
+        state="open",
+    )  # fmt: skip
+    assert due_after([])
+
+
+def test_what_waits_in_the_inbox_for_a_day_is_one_incident_of_the_account(world: World) -> None:
+    for number, reason in enumerate(("unassigned", "unassigned", "unreadable")):
+        InboxItem.objects.of(world.tenant).create(
+            receipt_id=number + 1, reason=reason, opened_at=NOW - number * HOUR, server=world.server
+        )
+    assert sweep_kind(world, "tenant", world.tenant.pk, now=NOW + 21 * HOUR) is None
+    assert clock_of(world, "tenant", world.tenant.pk) == NOW + 22 * HOUR
+    incident = sweep_kind(world, "tenant", world.tenant.pk, now=NOW + 22 * HOUR)
+    assert incident is not None
+    assert incident.kind == "inbox_waiting"
+    assert incident.summary.endswith("2 of a job nobody knows, 1 that cannot be read.")
+    InboxItem.objects.of(world.tenant).update(state="settled")
+    assert sweep_kind(world, "tenant", world.tenant.pk, now=NOW + 23 * HOUR) is None

@@ -8,8 +8,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from alerts.models import Incident, IncidentEvent
+from alerts.marking import ensure_clocks
+from alerts.models import Incident, IncidentEvent, SubjectState
 from msp.backups.models import JobState
+from msp.estate.models import Selection
 from msp.ingest.models import ReceiptQueue
 from tests.api.conftest import NOW, Caller, Callers
 from tests.api.things import MONTH, Things, make_incident, make_run
@@ -156,6 +158,10 @@ class TestEtags:
 
 
 class TestCensus:
+    @pytest.fixture(autouse=True)
+    def _clocks(self, world: World) -> None:
+        ensure_clocks(now=NOW)
+
     def numbers(self, caller: Caller) -> dict[str, object]:
         shown: dict[str, object] = caller.get("/health/census").json()
         return shown
@@ -174,6 +180,14 @@ class TestCensus:
         assert self.numbers(callers.owner)["jobs_without_clock"] == 1
         callers.owner.patch(f"/clients/{world.client.uid}", {"state": "suspended"})
         assert self.numbers(callers.owner)["jobs_without_clock"] == 0
+
+    def test_a_selection_without_a_clock(self, callers: Callers, world: World) -> None:
+        SubjectState.objects.of(world.tenant).filter(subject_kind="selection").update(check_after=None)
+        shown = self.numbers(callers.owner)
+        assert (shown["subjects_without_clock"], shown["healthy"]) == (
+            Selection.objects.of(world.tenant).count(), False,
+        )  # fmt: skip
+        assert self.numbers(callers.stranger)["subjects_without_clock"] == 0
 
     def test_an_incident_nobody_was_told_of(self, callers: Callers, world: World) -> None:
         made = make_incident(world.tenant, world.resold_client, None, untold_reason="")

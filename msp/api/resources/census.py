@@ -20,6 +20,9 @@ class CensusSerializer(serializers.Serializer[Any]):
     healthy = serializers.SerializerMethodField(help_text="Nothing is wrong: every number that must be zero is.")
     faults = serializers.SerializerMethodField(help_text="What is wrong, in sentences.")
     jobs_without_clock = serializers.IntegerField(help_text="Active jobs whose silence nobody would notice.")
+    subjects_without_clock = serializers.IntegerField(
+        help_text="Active selections, machines, volumes and the account itself that nobody looks at."
+    )
     untold_incidents = serializers.IntegerField(help_text="Open, told to nobody, and nothing explains why.")
     stray_rows = serializers.IntegerField(allow_null=True, help_text="Rows that found no partition of their own.")
     waiting_receipts = serializers.IntegerField(allow_null=True, help_text="Logs not read yet; may be more than zero.")
@@ -37,6 +40,7 @@ EXAMPLE = {
     "healthy": True,
     "faults": [],
     "jobs_without_clock": 0,
+    "subjects_without_clock": 0,
     "untold_incidents": 0,
     "stray_rows": 0,
     "waiting_receipts": 3,

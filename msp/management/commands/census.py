@@ -38,6 +38,7 @@ def as_text(census: Census, orphans: Orphans) -> str:
     oldest = census.oldest_waiting_at
     lines = (
         ("active jobs without a clock", census.jobs_without_clock),
+        ("other subjects without a clock", census.subjects_without_clock),
         ("open incidents nobody was told of", census.untold_incidents),
         ("rows without a partition", census.stray_rows),
         ("runs of no job", orphans.runs),
