@@ -23,6 +23,16 @@ LINE_LENGTH = 300
 HINTS = {
     "no_recent_backup": "Check that the machine is on and reachable, that the backup service or its schedule still "
     "runs, and that its logs still reach us.",
+    "did_not_start": "Check that the machine is on and that the backup product's own scheduler runs and still holds "
+    "this job; if it starts at another time now, set its schedule.",
+    "never_backed_up": "Run the job once by hand and read its log; if it is not needed any more, retire it.",
+    "still_running": "Look at the product whether the run still moves data. If it hangs, stop it and start it again; its "
+    "end closes this by itself.",
+    "unstable": "Compare the nights that were good with those that were not: the time of day, the line, what else ran.",
+    "implausible_zero": "Check that the share, disk or database behind the selection is mounted and readable for the "
+    "backup's own user.",
+    "clock_skew": "Set the clock and the time zone of the machine, and let it follow a time server; the next log "
+    "closes this by itself.",
     "no_data_sent": "Check that the selection still points at existing folders or databases, and that the disk or "
     "share behind it is mounted.",
     "errors": "Read the lines above, mend their cause and run the job again; a good run closes this by itself.",

@@ -86,7 +86,7 @@ def test_whatever_is_heard_of_a_run_counts_as_its_start(heard: dict[str, Any]) -
 def test_a_start_shortly_before_its_time_is_that_start() -> None:
     early = utc(2026, 1, 14, 20, 55)
     assert is_quiet(DEADLINE, schedule="daily 22:00", last_started_at=early)
-    assert found(DEADLINE, schedule="daily 22:00", last_started_at=early - MICROSECOND)
+    assert isinstance(found(DEADLINE, schedule="daily 22:00", last_started_at=early - MICROSECOND), Finding)
 
 
 def test_a_product_that_writes_at_the_end_is_given_the_time_that_its_runs_take() -> None:
@@ -150,7 +150,7 @@ def test_a_run_longer_than_its_interval_delays_the_next() -> None:
 
 def test_a_run_over_the_next_start_does_not_count_as_a_late_one() -> None:
     """It began on Monday and ended on Wednesday at half past midnight: Tuesday's start had to wait for it."""
-    facts = {"schedule": "daily 22:00", "history": (ended(utc(2026, 1, 13, 23, 30), minutes=1590),)}
+    facts: dict[str, Any] = {"schedule": "daily 22:00", "history": (ended(utc(2026, 1, 13, 23, 30), minutes=1590),)}
     assert is_quiet(utc(2026, 1, 14, 21, 59), **facts)
     assert found(utc(2026, 1, 16, 12), **facts).since == utc(2026, 1, 14, 21)
 
@@ -196,7 +196,9 @@ def test_habits_are_less_exact_than_schedules(schedule: str, last: datetime, sta
 
 def test_a_start_half_an_hour_early_is_that_nights_when_the_time_is_only_a_guess() -> None:
     assert is_quiet(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20, 30))
-    assert found(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20, 30) - MICROSECOND)
+    assert isinstance(
+        found(GUESSED_DEADLINE, learned=GUESS, last_started_at=utc(2026, 1, 14, 20, 30) - MICROSECOND), Finding
+    )
 
 
 def test_a_set_schedule_wins_over_a_learned_one_and_a_bad_one_over_neither() -> None:
@@ -215,12 +217,12 @@ def test_machines_that_are_not_always_on_are_left_out_unless_set_otherwise(machi
     facts = {**NIGHTLY, "machine_class": machine_class}
     assert is_quiet(DEADLINE, **facts)
     assert did_not_start.check_after(job_facts(**facts), PARAMS, NOON) is None
-    assert found(DEADLINE, params=did_not_start.Params(always_on_only=False), **facts)
+    assert isinstance(found(DEADLINE, params=did_not_start.Params(always_on_only=False), **facts), Finding)
 
 
 @pytest.mark.parametrize("machine_class", ["server", "cloud", "other"])
 def test_machines_that_are_always_on_are_not(machine_class: str) -> None:
-    assert found(DEADLINE, **{**NIGHTLY, "machine_class": machine_class})
+    assert isinstance(found(DEADLINE, **{**NIGHTLY, "machine_class": machine_class}), Finding)
 
 
 def test_without_any_schedule_no_start_is_expected() -> None:

@@ -85,7 +85,7 @@ def test_the_summary_names_the_first_expected_start() -> None:
 def test_days_are_elapsed_time_over_changes_of_the_clock() -> None:
     for registered in (utc(2026, 3, 28, 12), utc(2026, 10, 24, 12), utc(2028, 2, 28, 12)):
         assert is_quiet(registered + 72 * HOUR - MICROSECOND, registered_at=registered)
-        assert found(registered + 72 * HOUR, registered_at=registered)
+        assert isinstance(found(registered + 72 * HOUR, registered_at=registered), Finding)
 
 
 def test_a_job_that_moves_keeps_its_registration() -> None:
@@ -95,9 +95,9 @@ def test_a_job_that_moves_keeps_its_registration() -> None:
 def test_a_seasonal_machine_is_asked_only_where_it_is_set() -> None:
     assert is_quiet(DEADLINE + 99 * DAY, machine_class="seasonal")
     assert never_backed_up.check_after(job_facts(machine_class="seasonal"), PARAMS, REGISTERED) is None
-    assert found(DEADLINE, params=never_backed_up.Params(seasonal=True), machine_class="seasonal")
+    assert isinstance(found(DEADLINE, params=never_backed_up.Params(seasonal=True), machine_class="seasonal"), Finding)
     for machine_class in ("laptop", "occasional", "cloud", "other"):
-        assert found(DEADLINE, machine_class=machine_class)
+        assert isinstance(found(DEADLINE, machine_class=machine_class), Finding)
 
 
 @pytest.mark.parametrize("outcome", [None, "failure", "warning", "running", "unknown"])

@@ -235,7 +235,7 @@ def test_a_tolerance_is_elapsed_time_over_both_changes_of_the_clock() -> None:
 
 def test_a_new_schedule_counts_from_the_last_good_run() -> None:
     facts: dict[str, Any] = {"last_good_at": utc(2026, 1, 13, 21, 30)}
-    assert overdue(utc(2026, 1, 14, 22), schedule="daily 22:00", **facts)
+    assert isinstance(overdue(utc(2026, 1, 14, 22), schedule="daily 22:00", **facts), Finding)
     assert is_quiet(utc(2026, 1, 14, 22), schedule="weekends 22:00", **facts)
 
 

@@ -38,7 +38,7 @@ def lasted(*minutes: int | None, outcome: Any = "success") -> tuple[RunPoint, ..
 
 
 def test_without_a_history_a_run_may_take_a_day() -> None:
-    facts = {"running_since": NOON}
+    facts: dict[str, Any] = {"running_since": NOON}
     assert is_quiet(NOON + DAY - MICROSECOND, **facts)
     answer = found(NOON + DAY, **facts)
     assert (answer.since, answer.deadline, answer.severity) == (NOON, NOON + DAY, "warning")
@@ -80,7 +80,7 @@ def test_the_history_is_told_in_words() -> None:
 def test_a_laptop_falls_asleep_in_the_middle_of_a_run() -> None:
     facts: dict[str, Any] = {"running_since": NOON, "history": lasted(*[40] * 9), "machine_class": "laptop"}
     assert is_quiet(NOON + DAY - MICROSECOND, **facts)
-    assert found(NOON + DAY, **facts)
+    assert isinstance(found(NOON + DAY, **facts), Finding)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,8 @@ def test_the_earliest_of_both_counts() -> None:
 
 
 def test_a_run_is_abandoned_after_three_days() -> None:
-    facts, abandoned_at = {"running_since": NOON}, NOON + 3 * DAY
+    facts: dict[str, Any] = {"running_since": NOON}
+    abandoned_at = NOON + 3 * DAY
     before, after = found(abandoned_at - MICROSECOND, **facts), found(abandoned_at, **facts)
     assert (before.severity, after.severity) == ("warning", "critical")
     assert before.occurrence == after.occurrence
@@ -124,7 +125,8 @@ def test_a_run_is_abandoned_after_three_days() -> None:
 
 
 def test_a_run_abandoned_before_it_is_late_is_found_when_it_is_late() -> None:
-    facts, params = {"running_since": NOON}, still_running.Params(hours=200, abandoned_days=1)
+    facts: dict[str, Any] = {"running_since": NOON}
+    params = still_running.Params(hours=200, abandoned_days=1)
     assert is_quiet(NOON + 200 * HOUR - MICROSECOND, params=params, **facts)
     assert still_running.check_after(job_facts(**facts), params, NOON) == NOON + 200 * HOUR
     assert found(NOON + 200 * HOUR, params=params, **facts).severity == "critical"
