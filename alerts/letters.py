@@ -38,6 +38,15 @@ HINTS = {
     "errors": "Read the lines above, mend their cause and run the job again; a good run closes this by itself.",
     "quota_overrun": "Look at what grew (the client's page shows each selection), then agree on a higher quota or take "
     "something out of the selection.",
+    "size_anomaly": "Look at what the selection holds now and what it held before: a share that is no longer mounted, "
+    "a folder that was moved, files that were encrypted. If the new size is right, accept it with a reason: it is the "
+    "usual one from then on.",
+    "component_failed": "Look at the component on the machine itself (vssadmin list writers, the database's own log), "
+    "restart it and run the job again.",
+    "slow": "Look at the line, at the disks at both ends, and at what else runs at the same time; then give the job "
+    "more time, another start or less to carry.",
+    "chain_too_long": "Make a new full copy, or have the product merge old copies, so that a restore needs fewer.",
+    "last_full_too_old": "Make a new full copy; or switch this off where copies are meant to be incremental for ever.",
     "processing_delayed": "Check that the workers run and that the database answers.",
 }
 

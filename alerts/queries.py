@@ -85,6 +85,7 @@ class IncidentRow:
     seen_count: int
     reopened_count: int
     told_at: datetime | None
+    last_told_at: datetime | None
     tell_after: datetime | None
     untold_reason: str
     acknowledged_at: datetime | None

@@ -119,11 +119,13 @@ def _counts(point: RunPoint) -> bool:
 
 
 def _check_speed(facts: JobFacts, params: Params, ended: Sequence[RunPoint]) -> Finding | None:
+    if not ended or (ended[-1].duration_seconds or 0) < params.minutes * 60:
+        return None
     longer = _shift(ended, _duration, _longer(params), facts=facts)
-    slower = _slower(ended, params, facts=facts)
     if longer is not None and longer.away >= params.runs and not _had_more_to_send(ended, params):
         return _speed_finding(facts, longer, _DURATION)
-    if slower is not None and slower.away >= params.runs:
+    slower = _shift(ended, _speed, _slower(params), facts=facts)
+    if slower is not None and slower.away >= params.runs and _had_as_much_to_send(ended):
         return _speed_finding(facts, slower, _SPEED)
     return None
 
@@ -134,17 +136,14 @@ def _longer(params: Params) -> Limits:
     )
 
 
-def _slower(ended: Sequence[RunPoint], params: Params, *, facts: JobFacts) -> Shift | None:
-    """The speed, where the newest run had as much to send as usual: little data never moves fast."""
-    newest = ended[-1] if ended else None
-    sent = [point.transferred_bytes for point in ended[:-1] if _speed(point) is not None]
-    if newest is None or len(sent) < params.samples or (newest.duration_seconds or 0) < params.minutes * 60:
-        return None
-    usual = usual_of([size for size in sent if size is not None])
-    if newest.transferred_bytes is None or newest.transferred_bytes < usual.lower:
-        return None
-    limits = Limits(shrink_percent=100 - 10_000 // params.factor_percent, samples=params.samples, settle=_SETTLED)
-    return _shift(ended, _speed, limits, facts=facts)
+def _slower(params: Params) -> Limits:
+    return Limits(shrink_percent=100 - 10_000 // params.factor_percent, samples=params.samples, settle=_SETTLED)
+
+
+def _had_as_much_to_send(ended: Sequence[RunPoint]) -> bool:
+    """Whether the newest run sent no less than usual: little data never moves fast."""
+    sent = [point.transferred_bytes or 0 for point in ended if _speed(point) is not None]
+    return (ended[-1].transferred_bytes or 0) >= usual_of(sent[:-1] or sent).lower
 
 
 def _had_more_to_send(ended: Sequence[RunPoint], params: Params) -> bool:
@@ -312,6 +311,8 @@ def _window_finding(
 
 def _check_keeping_up(facts: JobFacts, params: Params) -> Finding | None:
     """The week's changes against what the line moves while it runs; a good run has coped with all that had changed."""
+    if not facts.history or facts.history[-1].changed_bytes is None:
+        return None
     told = [point for point in facts.history if point.changed_bytes is not None and point.duration_seconds]
     told = [point for point in told if point.transferred_bytes is not None]
     week = [point for point in told if point.ended_at > told[-1].ended_at - _WEEK] if told else []

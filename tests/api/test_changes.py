@@ -212,8 +212,23 @@ class TestRules:
         warn = next(each for each in rules["quota_overrun"]["parameters"] if each["name"] == "warn_percent")
         assert warn == {
             "name": "warn_percent", "type": "integer", "label": "Warn at", "unit": "percent", "default": 90,
-            "at_least": 1, "at_most": 100, "options": [], "help": "Share of the quota from which on there is a warning.",
+            "at_least": 1, "at_most": 100, "options": [],
+            "help": "Share of the quota from which on there is a warning.",
         }  # fmt: skip
+
+        (metric,) = [each for each in rules["quota_overrun"]["parameters"] if each["name"] == "metric"]
+        assert (metric["type"], metric["default"], metric["options"]) == (
+            "choice",
+            "protected",
+            ["protected", "stored"],
+        )
+
+    def test_a_contradiction_is_named_at_its_parameter(self, api: Caller, world: World) -> None:
+        given = {"parameters": {"failures": 5, "critical_failures": 2}}
+        refused = api.put(self.path(world), given)
+        assert refused.status_code == 422
+        assert list(refused.json()["errors"]["parameters"]) == ["critical_failures"]
+        assert not RuleSetting.objects.of(world.tenant).exists()
 
     def test_put_replaces_and_looks_anew(self, api: Caller, world: World) -> None:
         JobState.objects.of(world.tenant).update(check_after=FAR)
@@ -233,8 +248,11 @@ class TestRules:
         assert audited(world) == ["rule set"]
 
     @pytest.mark.parametrize(
-        "parameters", [{"warn_percent": 0}, {"warn_percent": "80"}, {"warn_percent": True}, {"warn": 80}, {"a\x00b": 1}]
-    )
+        "parameters", [
+            {"warn_percent": 0}, {"warn_percent": "80"}, {"warn_percent": True}, {"warn": 80}, {"a\x00b": 1},
+            {"metric": "eaten"}, {"metric": ["stored"]}, {"metric": None},
+        ],
+    )  # fmt: skip
     def test_bad_parameters_are_named(self, parameters: dict[str, object], api: Caller, world: World) -> None:
         refused = api.put(self.path(world, "quota_overrun"), {"parameters": parameters})
         assert refused.status_code == 422

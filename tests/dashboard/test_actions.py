@@ -42,6 +42,15 @@ def test_acknowledging_with_note_and_end_is_kept_and_shown(stage: Stage) -> None
     assert "Disk ordered" in response.content.decode()
 
 
+def test_an_incident_says_when_people_were_last_told(stage: Stage) -> None:
+    address, told = f"/incidents/{stage.incident.uid}/", scene.now() - timedelta(days=3)
+    browser = browser_of(stage.world.technician)
+    for last, shown in ((told, False), (told + timedelta(days=2), True)):
+        type(stage.incident).objects.of(stage.world.tenant).update(told_at=told, last_told_at=last)
+        told_words = browser.get(address).content.decode().split("<dt>Told</dt>")[1].split("</dd>")[0]
+        assert (", last " in told_words) is shown
+
+
 def test_giving_back_needs_somebody_again(stage: Stage) -> None:
     browser = browser_of(stage.world.technician)
     browser.post(f"/incidents/{stage.incident.uid}/acknowledge/")

@@ -181,6 +181,30 @@ def test_a_parameter_that_cannot_be_is_refused_at_its_field(world: World, techni
     assert not RuleSetting.objects.of(world.tenant).exists()
 
 
+def test_a_choice_and_a_switch_are_set_in_words(world: World, technician: Browser) -> None:
+    address = reverse("rule-change", args=["tenant", world.tenant.uid, "quota_overrun"])
+    assert "Inherited: protected size, from the rule itself." in text_of(technician.get(reverse("rules")))
+    assert technician.post(address, {"quota_overrun-metric": "stored"}).status_code == 302
+    errors = reverse("rule-change", args=["tenant", world.tenant.uid, "errors"])
+    assert technician.post(errors, {"errors-only_repeating": "yes"}).status_code == 302
+    stored = dict(RuleSetting.objects.of(world.tenant).values_list("kind", "parameters"))
+    assert stored == {"quota_overrun": {"metric": "stored"}, "errors": {"only_repeating": True}}
+    below = text_of(technician.get(reverse("rules-of", args=["client", world.client.uid])))
+    assert "Inherited: stored size, from tenant Northwind MSP." in below
+    assert technician.post(address, {"quota_overrun-metric": "eaten"}).status_code == 422
+
+
+def test_thresholds_the_wrong_way_round_are_refused_at_their_field(world: World, technician: Browser) -> None:
+    address = reverse("rule-change", args=["tenant", world.tenant.uid, "quota_overrun"])
+    typed = {"quota_overrun-warn_percent": "90", "quota_overrun-second_warn_percent": "80"}
+    response = technician.post(address, typed)
+    assert response.status_code == 422
+    page = response.content.decode()
+    assert "The steps of the warning must rise: 80 percent comes after 90." in page
+    assert 'id="h-quota_overrun-second_warn_percent"><span class="wrong" role="alert">' in page
+    assert not RuleSetting.objects.of(world.tenant).exists()
+
+
 def test_a_level_or_rule_that_is_not_there(world: World, technician: Browser) -> None:
     for level, uid, kind in (
         ("tenant", world.other.uid, "errors"), ("planet", world.tenant.uid, "errors"),

@@ -56,6 +56,7 @@ class IncidentSerializer(serializers.Serializer[Any]):
     seen_count = serializers.IntegerField()
     reopened_count = serializers.IntegerField()
     told_at = serializers.DateTimeField(allow_null=True, help_text="When a delivery to people was confirmed.")
+    last_told_at = serializers.DateTimeField(allow_null=True, help_text="The newest telling or reminder confirmed.")
     tell_after = serializers.DateTimeField(allow_null=True, help_text="Nobody is told before.")
     untold_reason = serializers.CharField(help_text="Why nobody was told yet.")
     acknowledged_at = serializers.DateTimeField(allow_null=True)
@@ -140,6 +141,7 @@ EXAMPLE: dict[str, Any] = {
     "seen_count": 2,
     "reopened_count": 0,
     "told_at": "2026-11-23T22:00:09Z",
+    "last_told_at": "2026-11-23T22:00:09Z",
     "tell_after": None,
     "untold_reason": "",
     "acknowledged_at": None,
