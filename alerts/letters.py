@@ -26,8 +26,8 @@ HINTS = {
     "did_not_start": "Check that the machine is on and that the backup product's own scheduler runs and still holds "
     "this job; if it starts at another time now, set its schedule.",
     "never_backed_up": "Run the job once by hand and read its log; if it is not needed any more, retire it.",
-    "still_running": "Look in the product whether the run still moves data. If it hangs, stop it and start it anew; its "
-    "end closes this by itself.",
+    "still_running": "Look in the product whether the run still moves data. If it hangs, stop it and start it anew; "
+    "its end closes this by itself.",
     "unstable": "Compare the nights that were good with those that were not: the time of day, the line, what else ran.",
     "implausible_zero": "Check that the share, disk or database behind the selection is mounted and readable for the "
     "backup's own user.",
