@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 
-from alerts.evaluating import load_job_facts
 from alerts.facts import JobFacts
 from alerts.inheritance import Resolved, Setting, resolve, resolve_all
+from alerts.job_loading import load_job_facts
 from alerts.models import Incident, IncidentEvent, RuleSetting, Ticket, TicketUpdate
 from alerts.params import value_words
 from alerts.rules import KINDS, RULES, no_recent_backup

@@ -18,7 +18,7 @@ from tests.alerts.pure.examples import NOON, client_facts
 DAY = timedelta(days=1)
 
 
-def quota(protected: int | None, *, quota_bytes: int | None = 1000, **params: int) -> Any:
+def quota(protected: int | None, *, quota_bytes: int | None = 1000, **params: Any) -> Any:
     facts = client_facts(protected_bytes=protected, quota_bytes=quota_bytes)
     return quota_overrun.check(facts, quota_overrun.Params(**params), NOON)
 
