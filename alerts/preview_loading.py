@@ -14,8 +14,8 @@ from typing import Any
 
 from django.db import connection
 
-from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.facts import JobFacts
+from alerts.job_loading import QUIET_CLIENT_STATES, learned
 from alerts.spans import Track
 from msp.backups.folding import COMPONENT_TROUBLE
 from msp.partitions import month_of, next_month
@@ -37,13 +37,14 @@ JOBS = """
 SELECT job.id, job.uid, job.name, job.server_id, server.name, job.selection_id, selection.name, selection.client_id,
        client.uid, client.name, client.reseller_id, job.registered_at, tenant.timezone,
        coalesce(nullif(job.timezone, ''), nullif(client.timezone, ''), tenant.timezone), job.schedule, job.role,
-       coalesce(machine.machine_class, 'server'), policy.recovery_point_hours
+       coalesce(machine.machine_class, 'server'), policy.recovery_point_hours, history.learned
 FROM backups_backupjob job
 JOIN estate_selection selection ON selection.id = job.selection_id
 JOIN estate_client client ON client.id = selection.client_id
 JOIN estate_backupserver server ON server.id = job.server_id
 JOIN tenants_tenant tenant ON tenant.id = job.tenant_id
 LEFT JOIN estate_machine machine ON machine.id = selection.machine_id
+LEFT JOIN backups_jobhistory history ON history.job_id = job.id
 LEFT JOIN LATERAL (
     SELECT chosen.recovery_point_hours FROM estate_policyassignment assigned
     JOIN estate_policy chosen ON chosen.id = assigned.policy_id
@@ -102,6 +103,7 @@ def _job(tenant_id: int, row: Sequence[Any]) -> PreviewJob:
         schedule=row[14],
         role=row[15],
         machine_class=row[16],
+        learned=None if row[14] else learned(row[18]),
         tolerance=None if row[17] is None else timedelta(hours=row[17]),
     )
     return PreviewJob(uid=row[1], client_uid=row[8], facts=facts)

@@ -276,7 +276,7 @@ class _Comparison:
         schedule, zone = self.proposal.schedule, self.proposal.zone or facts.zone
         if schedule is None or (schedule, zone) == (facts.schedule, facts.zone):
             return facts
-        return replace(facts, schedule=schedule, zone=zone)
+        return replace(facts, schedule=schedule, zone=zone, learned=None if schedule else facts.learned)
 
     def tell(self, jobs: Sequence[PreviewJob]) -> Preview:
         counted = [job for job in jobs if job.facts.job_id in self.found]

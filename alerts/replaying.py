@@ -18,9 +18,10 @@ from alerts.facts import ComponentTrouble, JobFacts, RunPoint
 from alerts.inheritance import Resolved
 from alerts.rules import check_subject, no_recent_backup
 from msp.backups.folding import BACKUP_OPERATIONS, EMPTY, RunValues, StateValues, fold, ordered_runs
+from msp.backups.points import MOST_POINTS, error_key
 
 #: As many finished backups as the stored history of a job keeps.
-HISTORY = 60
+HISTORY = MOST_POINTS
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: The facts that are the state's own, under the same name in both.
@@ -102,7 +103,7 @@ def point_of(run: RunValues) -> RunPoint | None:
         transferred_bytes=run.transferred_bytes,
         changed_bytes=run.changed_bytes,
         duration_seconds=run.duration_seconds,
-        error="" if run.good or not run.errors else run.errors[0],
+        error="" if run.good or not run.errors else error_key(run.errors[0]),
     )
 
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from alerts.baselines import Limits, Usual, is_far
-from alerts.clocks import ALWAYS_ON, set_schedule
+from alerts.clocks import ALWAYS_ON, read_schedule, set_schedule
 from alerts.facts import JobFacts
 from alerts.replaying import HISTORY
 from alerts.rules import (
@@ -236,9 +236,7 @@ def _unstable(track: Track, facts: JobFacts, params: Any, period: Period) -> lis
 
 def _did_not_start(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:
     """Nothing where each run ended before the start after the one before it, and the grace, were over."""
-    schedule = set_schedule(facts)
-    if facts.learned is not None and schedule is None:
-        return None
+    schedule, early = _start_schedule(facts, params)
     if schedule is None or (params.always_on_only and facts.machine_class not in ALWAYS_ON):
         return []
     if not track.ended or track.ended[0] > period.start:
@@ -247,7 +245,6 @@ def _did_not_start(track: Track, facts: JobFacts, params: Any, period: Period) -
     if starts is None:
         return None
     grace = params.start_grace_minutes * _MINUTE + (track.seconds[0] or 0)
-    early = int(EARLY.total_seconds())
     for place, after in enumerate((*track.ended[1:], period.end + 1)):
         if isinstance(schedule, Every):
             due = max(track.started[place] + int(schedule.interval.total_seconds()), track.ended[place])
@@ -257,6 +254,14 @@ def _did_not_start(track: Track, facts: JobFacts, params: Any, period: Period) -
         if due + grace < after:
             return None
     return []
+
+
+def _start_schedule(facts: JobFacts, params: Any) -> tuple[Schedule | None, int]:
+    """The schedule that starts are expected by, and by how many seconds one may come too soon."""
+    schedule, learned = set_schedule(facts), facts.learned
+    if schedule is None and learned is not None and 0 < params.learned_confidence <= learned.confidence:
+        return read_schedule(learned.schedule), params.start_grace_minutes * _MINUTE
+    return schedule, int(EARLY.total_seconds())
 
 
 def _size_anomaly(track: Track, facts: JobFacts, params: Any, period: Period) -> list[Times] | None:

@@ -25,6 +25,7 @@ class Sizes:
     due: int
     seconds: float
     paths: int
+    tried: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,8 +57,9 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
     parser.add_argument("--due", type=int, default=20_000, help="overdue jobs for the sweep")
     parser.add_argument("--seconds", type=float, default=60, help="longest time of posting, each")
     parser.add_argument("--paths", type=int, default=1_000_000, help="paths of an inventory for the selection meter")
+    parser.add_argument("--tried", type=int, default=10_000, help="jobs with 90 days of runs for the preview of a rule")
     given = parser.parse_args(arguments)
-    return Sizes(given.posts, given.batch_logs, given.due, given.seconds, given.paths)
+    return Sizes(given.posts, given.batch_logs, given.due, given.seconds, given.paths, given.tried)
 
 
 def measure(sizes: Sizes) -> None:
@@ -68,6 +70,7 @@ def measure(sizes: Sizes) -> None:
     from tests.bench.product import running_product
     from tests.bench.report import Results, say, tell
     from tests.bench.sweeping import run_sweep
+    from tests.bench.trying import run_previews
 
     ingesting = Ingesting(make_senders(), most_logs=sizes.posts + sizes.batch_logs)
     with running_product(os.environ) as product:
@@ -83,7 +86,9 @@ def measure(sizes: Sizes) -> None:
     statements = {number: ingesting.count_statements(number) for number in (1, 500)}
     swept = run_sweep(due=sizes.due)
     say(f"measuring selections over {sizes.paths:,} paths ...")
-    tell(Results(limit, single, batch, statements, swept, peaks, run_meter(paths=sizes.paths)))
+    metered = run_meter(paths=sizes.paths)
+    say(f"trying a rule on 90 days of {sizes.tried:,} jobs ...")
+    tell(Results(limit, single, batch, statements, swept, peaks, metered, run_previews(jobs=sizes.tried)))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from tests.bench.ingesting import LINES, Flow
 from tests.bench.measuring import Metered
 from tests.bench.sweeping import Swept
+from tests.bench.trying import Tried
 
 #: A self-hosted Healthchecks 4.3 on PostgreSQL, four uWSGI processes, 2 kB bodies, two cores: posts, overdue checks.
 PEER_POSTS, PEER_CHECKS = 138, 132
+#: So many seconds a preview may take.
+AIM_PREVIEW = 3.0
 WIDTH = 44
 
 
@@ -25,6 +28,7 @@ class Results:
     swept: Swept
     peaks: Mapping[str, tuple[float, ...]]
     metered: tuple[Metered, ...]
+    tried: tuple[Tried, ...]
 
 
 def tell(results: Results) -> None:
@@ -38,6 +42,8 @@ def tell(results: Results) -> None:
     tell_sweep(results.swept)
     for one in results.metered:
         row(f"Selection meter, one core: {one.kind}", f"{one.paths_per_minute:9,.0f} paths/minute")
+    for tried in results.tried:
+        tell_preview(tried)
     for name, sizes in results.peaks.items():
         row(f"Memory, peak: {name}", f"{max(sizes):9,.0f} MiB   largest of {len(sizes)}")
 
@@ -65,6 +71,14 @@ def tell_sweep(swept: Swept) -> None:
         f"{rate:9,.0f} checks/s {times(rate / PEER_CHECKS)} of {PEER_CHECKS}/s",
     )
     row("Sweep: opened", f"{swept.incidents:9,} incidents, {swept.tickets:,} tickets, of {swept.jobs:,} due jobs")
+
+
+def tell_preview(tried: Tried) -> None:
+    row(
+        f"Preview of a rule, {tried.runs // tried.jobs} days x {tried.jobs:,} jobs",
+        f"{tried.seconds:9.2f} s        {times(AIM_PREVIEW / tried.seconds)} as quick as {AIM_PREVIEW:.0f} s",
+    )
+    row("", f"          {tried.rule}; both settings differ on {tried.differ:,} jobs")
 
 
 def times(ratio: float) -> str:
