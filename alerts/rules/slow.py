@@ -124,7 +124,7 @@ def _check_speed(facts: JobFacts, params: Params, ended: Sequence[RunPoint]) -> 
     longer = _shift(ended, _duration, _longer(params), facts=facts)
     if longer is not None and longer.away >= params.runs and not _had_more_to_send(ended, params):
         return _speed_finding(facts, longer, _DURATION)
-    slower = _shift(ended, _speed, _slower(params), facts=facts)
+    slower = _shift(ended, _speed, _slower(params), facts=facts) if ended[-1].transferred_bytes else None
     if slower is not None and slower.away >= params.runs and _had_as_much_to_send(ended):
         return _speed_finding(facts, slower, _SPEED)
     return None
@@ -169,9 +169,8 @@ def _duration(point: RunPoint) -> int | None:
 
 def _speed(point: RunPoint) -> int | None:
     """Bytes a second; None for a run that is too short to tell, or sent nothing."""
-    if not point.transferred_bytes or not point.duration_seconds or point.duration_seconds < _SHORTEST:
-        return None
-    return point.transferred_bytes // point.duration_seconds
+    sent, seconds = point.transferred_bytes, point.duration_seconds
+    return sent // seconds if sent and seconds and seconds >= _SHORTEST else None
 
 
 def _speed_finding(facts: JobFacts, shift: Shift, figure: _Figure) -> Finding:
