@@ -20,6 +20,7 @@ from billing.ledger import enter_usage
 from msp.backups.recording import record_runs
 from msp.backups.selection_sizes import measure_deliveries
 from msp.ingest.assigning import assign
+from msp.ingest.hearing import count_deliveries, hear
 from msp.ingest.inventories import place_inventories
 from msp.ingest.normalising import normalise
 from msp.ingest.settling import settle, settle_failed
@@ -87,13 +88,16 @@ def carry(batch: Batch, *, now: datetime) -> None:
     assigned = assign(tenant_id, normalised, now=now)
     placed = place_inventories(tenant_id, normalised, assigned)
     recorded = record_runs(tenant_id, assigned.runs, now=now, replacing=batch.replayed_ids)
+    heard = hear(tenant_id, normalised, assigned.runs)
     measure_deliveries(tenant_id, placed.inventories, now=now)
     enter_usage(tenant_id, recorded.measurements, now=now)
     mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident
+    mark_due(tenant_id, "channel", heard.changed, now=now)
     tested = {run.job_id for run in assigned.runs if run.log.operation in TESTING}
     mark_tested(tenant_id, jobs=recorded.job_ids, tested=tested, now=now)
     evaluate_jobs(tenant_id, recorded.job_ids, now=now)
     settle(tenant_id, normalised, placed.assigned, now=now)
+    count_deliveries(tenant_id, normalised, heard)
 
 
 def split(tenant_id: int, receipt_ids: Sequence[int], error: Exception, *, now: datetime) -> None:

@@ -209,7 +209,7 @@ def deliver(reading: Reading, waiting: Waiting, content: bytes) -> Incoming:
     server_id = mailbox.server_id or named_server(content, tenant_id=mailbox.tenant_id, now=now)
     arrived_at = min(waiting.arrived_at or now, now)
     incoming = incoming_mail(content, server_id=server_id, arrived_at=arrived_at, now=now, way="imap")
-    return replace(incoming, meta={**incoming.meta, "mailbox": str(mailbox.uid)})
+    return replace(incoming, meta={**incoming.meta, "mailbox": str(mailbox.uid), "channel": str(mailbox.pk)})
 
 
 def named_server(content: bytes, *, tenant_id: int, now: datetime) -> int | None:
