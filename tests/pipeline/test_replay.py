@@ -237,7 +237,7 @@ def test_a_run_that_never_told_its_end_keeps_nothing_green_and_ends_when_it_does
          name="a", at=start)  # fmt: skip
     process(start)
     sweep(now=NOW)
-    assert open_kinds(world) == ["no_recent_backup"]
+    assert open_kinds(world) == ["never_backed_up", "still_running"]
     assert state(world).running_since == start
     post(world, {"run_id": "x", "started_at": start.isoformat(), "ended_at": NOW.isoformat()}, name="b")
     process()
@@ -336,7 +336,7 @@ def test_whoever_is_suspended_is_flagged_no_more_and_watched_again_after(
     BackupJob.unwalled.update(registered_at=START)
     settings_changed(world.tenant, now=NOW)
     sweep(now=NOW)
-    assert open_kinds(world) == ["no_recent_backup"]
+    assert open_kinds(world) == ["never_backed_up"]
     rows = model.unwalled if hasattr(model, "unwalled") else model.objects
     rows.filter(pk=getattr(world, which).pk).update(state=quiet)
     settings_changed(world.tenant, now=NOW)
@@ -345,7 +345,7 @@ def test_whoever_is_suspended_is_flagged_no_more_and_watched_again_after(
     rows.filter(pk=getattr(world, which).pk).update(state=awake)
     settings_changed(world.tenant, now=NOW + timedelta(minutes=2))
     sweep(now=NOW + timedelta(minutes=2))
-    assert open_kinds(world) == ["no_recent_backup"]
+    assert open_kinds(world) == ["never_backed_up"]
     assert state(world).check_after is not None
 
 
@@ -354,4 +354,4 @@ def test_a_client_on_trial_is_watched(world: World) -> None:
     Client.unwalled.filter(pk=world.client.pk).update(state="trial")
     settings_changed(world.tenant, now=NOW)
     sweep(now=NOW)
-    assert open_kinds(world) == ["no_recent_backup"]
+    assert open_kinds(world) == ["never_backed_up"]
