@@ -7,13 +7,13 @@ flagged. Sticky: only a person closes it, and the size of that moment is the usu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.baselines import Limits, Reading, Series, Shift, Usual, cannot_be_far, read_series, readings_of, usual_of
 from alerts.facts import Answer, CannotCheck, Finding, JobFacts, RunPoint, Severity, SubjectKind, Tells
-from alerts.params import check_limits, whole_number
+from alerts.params import BadParams, check_limits, whole_number
 from alerts.wording import count_words, moment_words, size_words
 
 KIND = "size_anomaly"
@@ -65,6 +65,12 @@ class Params:
 
     def __post_init__(self) -> None:
         check_limits(self)
+
+    def check_together(self, chosen: Collection[str]) -> None:
+        """Raises BadParams where nothing could ever be flagged."""
+        if self.settle_runs == 1 and "settle_runs" in chosen:
+            reason = "A size that is usual after 1 run is never flagged: set 2 or more, or 0 to leave it to a person."
+            raise BadParams("settle_runs", reason)
 
 
 @dataclass(frozen=True)

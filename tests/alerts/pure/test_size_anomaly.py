@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from alerts.facts import Answer, CannotCheck, Finding, RunPoint
+from alerts.params import BadParams, check_together
 from alerts.rules import size_anomaly
 from alerts.rules.size_anomaly import Params
 from tests.alerts.pure.examples import NOON, job_facts, utc
@@ -111,6 +112,14 @@ def test_a_size_that_holds_becomes_usual_by_itself() -> None:
     assert isinstance(check([*USUAL, *([200 * GB] * 13)]), Finding)
     assert check([*USUAL, *([200 * GB] * 14)]) is None
     assert isinstance(check([*USUAL, *([200 * GB] * 20)], Params(settle_runs=0)), Finding)
+
+
+def test_a_setting_by_which_nothing_could_be_flagged_is_refused() -> None:
+    assert check([*USUAL, 0], Params(settle_runs=1)) is None
+    with pytest.raises(BadParams, match="never flagged: set 2 or more"):
+        check_together(Params(settle_runs=1), chosen={"settle_runs"})
+    check_together(Params(settle_runs=2), chosen={"settle_runs"})
+    assert isinstance(check([*USUAL, 0], Params(settle_runs=2)), Finding)
 
 
 def test_one_odd_night_proposes_its_own_clearing() -> None:
