@@ -132,6 +132,7 @@ def incoming(row: PullSource, one: Fetched, *, now: datetime) -> Incoming:
         "way": "pull",
         "source": str(row.uid),
         "channel": str(row.pk),
+        "channel": str(row.pk),
     }
     if one.occurred_at is not None and one.occurred_at <= now:
         meta["sent_at"] = one.occurred_at.isoformat()
