@@ -22,6 +22,7 @@ from msp.backups.selection_sizes import measure_deliveries
 from msp.ingest.assigning import assign
 from msp.ingest.hearing import count_deliveries, hear
 from msp.ingest.inventories import place_inventories
+from msp.ingest.leaving import note_heard
 from msp.ingest.normalising import normalise
 from msp.ingest.settling import settle, settle_failed
 from msp.ingest.taking import Batch, pick, take_batch
@@ -89,6 +90,7 @@ def carry(batch: Batch, *, now: datetime) -> None:
     placed = place_inventories(tenant_id, normalised, assigned)
     recorded = record_runs(tenant_id, assigned.runs, now=now, replacing=batch.replayed_ids)
     heard = hear(tenant_id, normalised, assigned.runs)
+    note_heard(tenant_id, recorded.job_ids)
     measure_deliveries(tenant_id, placed.inventories, now=now)
     enter_usage(tenant_id, recorded.measurements, now=now)
     mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident

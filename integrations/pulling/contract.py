@@ -31,16 +31,29 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """The whole list of a product's jobs: those of it that were told before, and those told before that it lacks.
+
+    Each by the words that the log format makes of it, (source_job, item). Never made of an answer that was cut short.
+    """
+
+    there: tuple[tuple[str, str], ...] = ()
+    gone: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Pulled:
     """What one call of ``fetch`` brought; ``cursor`` is how far the system is read once this is stored.
 
-    ``more``: ask again at once. ``remark`` is a failure that cost none of it, as a sentence.
+    ``more``: ask again at once. ``remark`` is a failure that cost none of it, as a sentence. ``listing`` is None where
+    the product does not list its jobs as a whole.
     """
 
     deliveries: tuple[Fetched, ...]
     cursor: Mapping[str, Any]
     more: bool = False
     remark: str = ""
+    listing: Listing | None = None
 
 
 class Connector(Protocol):

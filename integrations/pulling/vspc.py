@@ -7,7 +7,8 @@ time and is then asked for once more; an API key needs none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +17,7 @@ from urllib.parse import urlencode
 from integrations.configuration import BadConfig, setting
 from integrations.errors import PermanentFailure, TemporaryFailure
 from integrations.pulling.addressing import FINGERPRINT_HELP, check_fingerprint, check_url, joined
-from integrations.pulling.contract import Fetched, Pulled
+from integrations.pulling.contract import Fetched, Listing, Pulled
 from integrations.pulling.progress import MOST, as_json, hashed
 from integrations.pulling.session import LoginRefused, Reply, Session
 
@@ -132,12 +133,13 @@ JOBS = (
 def fetch(config: Config, session: Session, *, cursor: Mapping[str, Any], now: datetime) -> Pulled:
     """The jobs whose last session is new or has gone on, those that ended longest ago first."""
     console = Console(config, session)
-    jobs = {
+    rows = {
         f"{kind.key} {row['instanceUid']}": (kind, row)
         for kind in JOBS
         for row in console.rows(kind.path)
-        if isinstance(row.get("instanceUid"), str) and row.get("lastRun")
+        if isinstance(row.get("instanceUid"), str)
     }
+    jobs = {key: (kind, row) for key, (kind, row) in rows.items() if row.get("lastRun")}
     told = cursor.get("jobs")
     seen = {key: state for key, state in told.items() if isinstance(state, str)} if isinstance(told, dict) else {}
     states = {hashed(key): state_of(row) for key, (_, row) in jobs.items()}
@@ -149,7 +151,37 @@ def fetch(config: Config, session: Session, *, cursor: Mapping[str, Any], now: d
     waiting = {hashed(key) for key in changed[MOST:]}
     after = {key: state for key, state in states.items() if key not in waiting}
     after |= {key: seen[key] for key in waiting if key in seen}
-    return Pulled(deliveries, {"jobs": dict(sorted(after.items()))}, more=len(changed) > MOST)
+    known = named_before(cursor) | {hashed(key): name_of(one) for key, one in zip(taken, deliveries, strict=True)}
+    return Pulled(
+        deliveries,
+        {"jobs": dict(sorted(after.items())), "names": dict(sorted(known.items()))},
+        more=len(changed) > MOST,
+        listing=listing_of(known, {hashed(key) for key in rows}),
+    )
+
+
+def named_before(cursor: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The jobs that were told before, as the format names them, by the hash of their keys."""
+    told = cursor.get("names")
+    return {key: [str(part) for part in name] for key, name in told.items()} if isinstance(told, dict) else {}
+
+
+def name_of(one: Fetched) -> list[str]:
+    """What the format makes of a delivery: the job's name, and whose it is."""
+    told = json.loads(one.content)
+    job: dict[str, Any] = next(told[kind.key] for kind in JOBS if kind.key in told)
+    owner: dict[str, Any] = next(told[kind.owner] for kind in JOBS if kind.owner in told)
+    names = (str(told["company"].get("name", "")).strip(), str(owner.get("name", "")).strip())
+    return [str(job.get("name") or "").strip() or str(job["instanceUid"]), "/".join(part for part in names if part)]
+
+
+def listing_of(known: Mapping[str, list[str]], listed: Collection[str]) -> Listing | None:
+    """Which of the known jobs the console lists; a console that lists none at all may have lost our rights."""
+    if not listed:
+        return None
+    there = [(job, item) for key, (job, item) in known.items() if key in listed]
+    gone = [(job, item) for key, (job, item) in known.items() if key not in listed]
+    return Listing(there=tuple(sorted(there)), gone=tuple(sorted(set(gone) - set(there))))
 
 
 class Names:

@@ -167,6 +167,7 @@ class TestCensus:
         return shown
 
     def test_all_is_well(self, api: Caller, things: Things) -> None:
+        ensure_clocks(now=NOW)
         shown = self.numbers(api)
         assert (shown["healthy"], shown["faults"], shown["waiting_receipts"]) == (True, [], 0)
 
@@ -209,6 +210,7 @@ class TestCensus:
 
     def test_the_command_sees_all_tenants_and_fails_on_faults(self, world: World, things: Things) -> None:
         # The runs of these tests name receipts and jobs that exist; a queued receipt that does not is an orphan.
+        ensure_clocks(now=NOW)
         told = StringIO()
         call_command("census", stdout=told)
         assert "active jobs without a clock" in told.getvalue()

@@ -74,8 +74,13 @@ def state(world: World, job: BackupJob | None = None) -> JobState:
     return found
 
 
+#: Rules that these jobs of half a year meet as well, and that have tests of their own.
+BESIDES = ("restore_untested",)
+
+
 def open_kinds(world: World) -> list[str]:
-    return sorted(Incident.objects.of(world.tenant).filter(state="open").values_list("kind", flat=True))
+    rows = Incident.objects.of(world.tenant).filter(state="open").exclude(kind__in=BESIDES)
+    return sorted(rows.values_list("kind", flat=True))
 
 
 @pytest.fixture
@@ -286,7 +291,7 @@ def test_after_a_day_without_us_there_is_no_storm_and_nothing_is_missed(world: W
     process(back + timedelta(minutes=2))
     for minute in range(3, 20, 4):
         sweep(now=back + timedelta(minutes=minute))
-    (incident,) = Incident.objects.of(world.tenant).filter(state="open")
+    (incident,) = Incident.objects.of(world.tenant).filter(state="open").exclude(kind__in=BESIDES)
     assert (incident.kind, incident.job_id) == ("no_recent_backup", jobs[0].pk)
     assert incident.opened_at <= back + timedelta(minutes=20)
     assert not Incident.objects.of(world.tenant).filter(state="closed").exists()

@@ -14,7 +14,12 @@ import pytest
 
 from integrations.configuration import BadConfig
 from integrations.errors import PermanentFailure, TemporaryFailure
-from integrations.pulling import LoginRefused, Session
+from integrations.logs import veeam_spc
+from integrations.logs.context import Context
+from integrations.logs.head import head_of
+from integrations.logs.joblog import Delivery, JobLog
+from integrations.pulling import Fetched, LoginRefused, Session
+from integrations.pulling.contract import Listing
 from integrations.pulling.progress import progress_of
 from integrations.pulling.urbackup import answer_to
 from integrations.pulling.vspc import Console
@@ -247,3 +252,27 @@ def test_a_certificate_of_its_own_is_trusted_by_its_fingerprint_alone(comet: Ben
 
 def fingerprint_of(certificate: Path) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
+
+
+def read_one(fetched: Fetched) -> JobLog:
+    delivery = Delivery(stdout=fetched.content)
+    (log,) = veeam_spc.parse(delivery, Context(head=head_of(delivery)))
+    return log
+
+
+def test_the_console_tells_which_jobs_it_lists_no_more(vspc: Bench) -> None:
+    first, second = vspc.end_job(NOW), vspc.end_job(NOW)
+    pulled = vspc.pull()
+    assert pulled.listing is not None
+    assert [job for job, _ in pulled.listing.there] == ["Servers to cloud 1", "Servers to cloud 2"]
+    assert pulled.listing.gone == ()
+    named = {log.source_job: log.item for log in (read_one(one) for one in pulled.deliveries)}
+    assert dict(pulled.listing.there) == named, "in the words of the format"
+    del vspc.server.jobs[first]
+    after = vspc.pull(pulled.cursor)
+    assert after.listing == Listing(
+        there=(("Servers to cloud 2", named["Servers to cloud 2"]),),
+        gone=(("Servers to cloud 1", named["Servers to cloud 1"]),),
+    )
+    del vspc.server.jobs[second]
+    assert vspc.pull(after.cursor).listing is None, "an empty list may be a right that was taken away"
