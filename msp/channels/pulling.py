@@ -23,6 +23,7 @@ from msp.channels import claiming
 from msp.channels.claiming import Claim
 from msp.channels.models import PullSource
 from msp.channels.polling import Polling
+from msp.ingest.leaving import note_listing
 from msp.ingest.storing import Incoming, store
 
 DOOR = "pull"
@@ -101,6 +102,10 @@ def keep(claimed: Claim, row: PullSource, pulled: Pulled, *, now: datetime) -> i
             new += sum(one.what != "repeat" for one in kept)
         if not claiming.progress(claimed, now=now, cursor=dict(pulled.cursor)):
             raise ClaimLost
+        if pulled.listing is not None:
+            there, gone = pulled.listing.there, pulled.listing.gone
+            because = f"{connector_of(row.kind).LABEL} does not list it any more"
+            note_listing(row.tenant_id, row.server_id, there=there, gone=gone, because=because, now=now)
     return new
 
 
