@@ -160,7 +160,8 @@ def _finding(facts: ClientFacts, params: Params, measured: _Measured, *, now: da
         kind=KIND,
         subject=facts.subject,
         severity="critical" if over else SEVERITY,
-        summary=_summary(facts, params, measured) + _action_words(facts, params, action_at=action_at, due=due),
+        summary=_summary(facts, params, measured)
+        + _action_words(params, zone=facts.zone, over=over, action_at=action_at, due=due),
         since=measured.at,
         since_first_seen=True,
         occurrence=f"{measured.metric} {step}{', action due' if due else ''}",
@@ -190,15 +191,17 @@ def _summary(facts: ClientFacts, params: Params, measured: _Measured) -> str:
     return f"{sizes}{share}, {limit}; measured on {moment_words(measured.at, facts.zone)}."
 
 
-def _action_words(facts: ClientFacts, params: Params, *, action_at: datetime | None, due: bool) -> str:
-    if action_at is None:
+def _action_words(params: Params, *, zone: str, over: bool, action_at: datetime | None, due: bool) -> str:
+    """What follows a long overrun, from its first day on: the first telling may be the only one before it happens."""
+    if not over or params.action == "nothing":
         return ""
     days = count_words(params.action_after_days, "day")
-    if params.action == "propose":
-        return f" It has been over for {days}: it is proposed to suspend the client." if due else ""
+    follows = "the client is suspended" if params.action == "suspend" else "it is proposed to suspend the client"
     if due:
-        return f" It has been over for {days}: the client is suspended."
-    return f" The client is suspended on {moment_words(action_at, facts.zone)} if it is still over then."
+        return f" It has been over for {days}: {follows}."
+    if action_at is None:
+        return f" If it stays over for {days}, {follows}."
+    return f" If it is still over on {moment_words(action_at, zone)}, {follows}."
 
 
 def _largest_first(facts: ClientFacts) -> list[dict[str, object]]:

@@ -83,9 +83,10 @@ def test_since_when_it_is_over_stays_with_the_incident_until_it_ends(world: Worl
 def test_suspending_is_told_beforehand_and_done_once(world: World, django_capture_on_commit_callbacks: Any) -> None:
     over_quota(world, action="suspend", action_after_days=10)
     evaluate(world)
+    assert incident(world).summary.endswith("If it stays over for 10 days, the client is suspended.")
     evaluate(world, days=1)
     assert incident(world).summary.endswith(
-        "The client is suspended on Tue 10 Feb 2026 00:00 UTC if it is still over then."
+        "If it is still over on Tue 10 Feb 2026 00:00 UTC, the client is suspended."
     )
     clock = SubjectState.objects.of(world.tenant).get(subject_kind="client", subject_id=world.client.pk)
     evaluate(world, days=9.99)
@@ -115,7 +116,7 @@ def test_it_may_be_only_proposed(world: World) -> None:
         evaluate(world, days=days)
     assert state(world) == "active"
     assert incident(world).summary.endswith("It has been over for 10 days: it is proposed to suspend the client.")
-    told = IncidentEvent.objects.of(world.tenant).filter(text__contains="proposed")
+    told = IncidentEvent.objects.of(world.tenant).filter(text__contains="It has been over for 10 days")
     assert told.count() == 1
 
 

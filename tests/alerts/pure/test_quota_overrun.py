@@ -133,15 +133,18 @@ def long_overrun(days: float, *, action: str = "suspend", **facts: Any) -> Findi
 
 
 def test_suspending_is_told_beforehand() -> None:
-    before, after = long_overrun(9.99), long_overrun(10)
-    assert before.summary.endswith("The client is suspended on Sat 24 Jan 2026 13:00 CET if it is still over then.")
+    first, before, after = long_overrun(0, over_since=None), long_overrun(9.99), long_overrun(10)
+    assert first.summary.endswith("If it stays over for 10 days, the client is suspended.")
+    assert before.summary.endswith("If it is still over on Sat 24 Jan 2026 13:00 CET, the client is suspended.")
     assert after.summary.endswith("It has been over for 10 days: the client is suspended.")
     assert (before.evidence["action"], after.evidence["action"]) == ("nothing", "suspend")
     assert before.occurrence != after.occurrence
 
 
 def test_a_proposal_is_made_when_it_is_due() -> None:
-    assert "suspend" not in long_overrun(9.99, action="propose").summary
+    assert long_overrun(9.99, action="propose").summary.endswith(
+        "If it is still over on Sat 24 Jan 2026 13:00 CET, it is proposed to suspend the client."
+    )
     assert long_overrun(10, action="propose").summary.endswith("it is proposed to suspend the client.")
 
 
@@ -151,7 +154,8 @@ def test_a_proposal_is_made_when_it_is_due() -> None:
 def test_nothing_follows_what_is_not_known_to_last_or_not_over_or_not_wanted(changes: dict[str, Any]) -> None:
     found = long_overrun(500, **changes)
     assert (found.evidence["action"], found.evidence["action_at"]) == ("nothing", None)
-    assert "suspend" not in found.summary
+    assert "It has been over" not in found.summary
+    assert ("suspend" in found.summary) is ("over_since" in changes)
 
 
 def test_it_is_looked_at_again_when_the_overrun_is_a_long_one() -> None:
