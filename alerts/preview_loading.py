@@ -31,13 +31,15 @@ class PreviewJob:
     uid: uuid.UUID
     client_uid: uuid.UUID
     facts: JobFacts
+    product: str = ""
 
 
 JOBS = """
 SELECT job.id, job.uid, job.name, job.server_id, server.name, job.selection_id, selection.name, selection.client_id,
        client.uid, client.name, client.reseller_id, job.registered_at, tenant.timezone,
        coalesce(nullif(job.timezone, ''), nullif(client.timezone, ''), tenant.timezone), job.schedule, job.role,
-       coalesce(machine.machine_class, 'server'), policy.recovery_point_hours, history.learned
+       coalesce(machine.machine_class, 'server'), policy.recovery_point_hours, history.learned,
+       job.product
 FROM backups_backupjob job
 JOIN estate_selection selection ON selection.id = job.selection_id
 JOIN estate_client client ON client.id = selection.client_id
@@ -106,7 +108,7 @@ def _job(tenant_id: int, row: Sequence[Any]) -> PreviewJob:
         learned=None if row[14] else learned(row[18]),
         tolerance=None if row[17] is None else timedelta(hours=row[17]),
     )
-    return PreviewJob(uid=row[1], client_uid=row[8], facts=facts)
+    return PreviewJob(uid=row[1], client_uid=row[8], facts=facts, product=row[19])
 
 
 #: How long a run took, as its log tells it, else from its start to its end.

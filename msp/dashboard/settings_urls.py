@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from msp.dashboard.views import connecting
 from msp.dashboard.views import settings_assignment as assignment
 from msp.dashboard.views import settings_audit as audit
+from msp.dashboard.views import settings_bulk as bulk
 from msp.dashboard.views import settings_clients as clients
 from msp.dashboard.views import settings_destinations as destinations
 from msp.dashboard.views import settings_hub as hub
@@ -26,6 +27,7 @@ urlpatterns: list[URLPattern] = [
     path("set-password/<uidb64>/<token>/", people.SetPassword.as_view(), name="set-password"),
     path("settings/", hub.show_hub, name="settings"),
     path("settings/rules/", rules.show_tenant_rules, name="rules"),
+    path("settings/rules/many/", bulk.edit_bulk, name="rules-bulk"),
     path("settings/rules/<str:level>/<uuid:uid>/", rules.show_rules, name="rules-of"),
     path("settings/rules/<str:level>/<uuid:uid>/<slug:kind>/", rules.change_rule, name="rule-change"),
     path("settings/rules/<str:level>/<uuid:uid>/<slug:kind>/try/", trying.try_rule, name="rule-try"),

@@ -16,8 +16,8 @@ from alerts.queries import (
     list_incidents,
     missed_days,
     settings_of_scopes,
-    won_settings,
 )
+from alerts.rules_here import rules_here
 from msp.backups.models import OUTCOMES
 from msp.backups.queries import days_of_jobs, find_job, runs_of_job, size_trend
 from msp.backups.selection_queries import sizes_of_selections
@@ -44,7 +44,7 @@ def show_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     context = {
         "job": job,
         "clock": explain_clocks(reach, [job], settings, now=request.now)[job.id],
-        "settings": won_settings(settings[job.id]),
+        "rules": rules_here(reach.tenant_id, job.id, settings[job.id], now=request.now),
         "days": mark_days([first_day + timedelta(days=step) for step in range(DAYS)], marks, missed, None),
         "trend": size_trend(reach, [job.id], first_day=today - timedelta(days=TREND_DAYS), last_day=today, zone=zone),
         "incidents": list_incidents(reach, IncidentFilter(standing="all", job_id=job.id), now=request.now, limit=5),
