@@ -10,6 +10,7 @@ from msp.dashboard.views import settings_audit as audit
 from msp.dashboard.views import settings_bulk as bulk
 from msp.dashboard.views import settings_clients as clients
 from msp.dashboard.views import settings_destinations as destinations
+from msp.dashboard.views import settings_guess as guess
 from msp.dashboard.views import settings_hub as hub
 from msp.dashboard.views import settings_jobs as jobs
 from msp.dashboard.views import settings_keys as keys
@@ -81,6 +82,8 @@ urlpatterns: list[URLPattern] = [
     path("settings/clients/<uuid:uid>/reseller/", clients.change_reseller, name="client-reseller"),
     path("settings/jobs/<uuid:uid>/", jobs.edit_job, name="job-edit"),
     path("settings/jobs/<uuid:uid>/upcoming/", trying.show_upcoming, name="job-upcoming"),
+    path("settings/jobs/<uuid:uid>/guess/use/", guess.use_guess, name="guess-use"),
+    path("settings/jobs/<uuid:uid>/guess/refuse/", guess.refuse_guess, name="guess-refuse"),
     path("settings/jobs/<uuid:uid>/try/", trying.try_schedule, name="job-try"),
     path("settings/people/", people.list_people, name="people"),
     path("settings/people/invite/", people.invite, name="person-invite"),

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 
+from alerts.guessing import find_guess
 from alerts.queries import (
     IncidentFilter,
     explain_clocks,
@@ -44,6 +45,7 @@ def show_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     context = {
         "job": job,
         "clock": explain_clocks(reach, [job], settings, now=request.now)[job.id],
+        "guess": find_guess(reach.tenant_id, job.id),
         "rules": rules_here(reach.tenant_id, job.id, settings[job.id], now=request.now),
         "days": mark_days([first_day + timedelta(days=step) for step in range(DAYS)], marks, missed, None),
         "trend": size_trend(reach, [job.id], first_day=today - timedelta(days=TREND_DAYS), last_day=today, zone=zone),

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from alerts.acting import settings_changed
+from alerts.guessing import find_guess
 from msp.backups.changing import CHOSEN_STATES, change_job
 from msp.backups.models import BackupJob
 from msp.dashboard.form_pages import FormPage, edit
@@ -38,7 +39,7 @@ def edit_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         back=back,
         crumbs=(("Clients", reverse("clients")), (job.name, back)),
         template="settings/job.html",
-        more={"job": job, **tell_starts(upcoming_of(request, job, typed))},
+        more={"job": job, "guess": find_guess(job.tenant_id, job.pk), **tell_starts(upcoming_of(request, job, typed))},
     )
     return edit(request, page, _fields(job), apply=apply, done="The job is stored; its clock is set anew.")
 
