@@ -14,7 +14,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from alerts.deciding import Change, ChangeKind, IncidentValues
-from alerts.incidents import lock_by_id, recheck_tellings, write_touched
+from alerts.incident_rows import lock_by_id
+from alerts.incidents import recheck_tellings, write_touched
 from alerts.marking import mark_all_due
 from alerts.models import Incident
 from msp.tenants import audit

@@ -12,15 +12,29 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from alerts.facts import SEVERITIES, Checked, Finding, Severity, Subject, fingerprint
-
-#: A closed incident whose finding returns within this time is the same incident again.
-REOPEN_WITHIN = timedelta(days=1)
+from alerts.facts import SEVERITIES, Checked, Finding, Severity, Subject, Tells, fingerprint
+from alerts.wording import count_words, duration_words
 
 ChangeKind = Literal[
     "opened", "seen_again", "severity", "updated", "closed", "reopened", "ack_ended", "snooze_ended",
-    "acknowledged", "unacknowledged", "snoozed",
+    "acknowledged", "unacknowledged", "snoozed", "assigned", "unassigned", "accepted",
+    "calming", "clear_proposed", "clear_withdrawn", "kept_under", "speaks_up", "silence_ended",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Life:
+    """How a tenant's incidents live.
+
+    A closed incident whose finding returns within ``reopen_within`` is the same incident again. One that was reopened
+    ``flaps`` times (0 never) stays open until the problem has been gone for ``calm``. Symptoms are quiet for ``grace``
+    after their cause has ended.
+    """
+
+    reopen_within: timedelta = timedelta(days=1)
+    flaps: int = 3
+    calm: timedelta = timedelta(days=1)
+    grace: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +43,9 @@ class IncidentValues:
 
     ``acknowledged_until`` None with ``acknowledged_at`` set lasts as long as the problem. ``closed_by_hand`` tells
     that a person closed it: then only a new occurrence reopens it. ``last_told_at`` is the newest confirmed telling
-    or reminder.
+    or reminder. ``escalated`` is the severity that age alone brought it to, ``escalate_at`` the next step.
+    ``calm_since``: the problem is gone for now, but it has come back too often. ``clear_proposed_at``: the rule of a
+    sticky incident finds nothing any more, and a person decides.
     """
 
     kind: str
@@ -58,6 +74,14 @@ class IncidentValues:
     closed_at: datetime | None = None
     close_reason: str = ""
     closed_by_hand: bool = False
+    tells: Tells = "ticket"
+    hold_minutes: int | None = None
+    escalate_every: timedelta | None = None
+    escalate_at: datetime | None = None
+    escalated: Severity | None = None
+    calm_since: datetime | None = None
+    clear_proposed_at: datetime | None = None
+    clear_reason: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -81,36 +105,68 @@ class Change:
 
 
 def decide(
-    checked: Iterable[Checked],
-    incidents: Iterable[IncidentValues],
-    *,
-    now: datetime,
-    reopen_within: timedelta = REOPEN_WITHIN,
+    checked: Iterable[Checked], incidents: Iterable[IncidentValues], *, now: datetime, life: Life | None = None
 ) -> tuple[Change, ...]:
     """The changes that follow, in order of fingerprint; several of one incident build on each other."""
-    known = _newest_by_fingerprint(incidents)
+    known, life = _newest_by_fingerprint(incidents), life or Life()
     changes: list[Change] = []
     for one in _worst_by_fingerprint(checked):
-        incident = known.get(one.fingerprint)
-        changes.extend(_decide_one(one, incident, now=now, reopen_within=reopen_within))
+        changes.extend(_decide_one(one, known.get(one.fingerprint), now=now, life=life))
     return tuple(changes)
 
 
-def ended_windows(incident: IncidentValues, *, now: datetime) -> tuple[Change, ...]:
-    """An acknowledgement or snooze that has run out while the problem is still there says so, once."""
-    changes: list[Change] = []
+def passed_time(incident: IncidentValues, *, now: datetime, life: Life | None = None) -> tuple[Change, ...]:
+    """What time alone does to an open incident: an acknowledgement or snooze runs out (and says so, once), age raises
+    its severity, and one that came back too often closes when it has been calm for long enough.
+    """
     if incident.state != "open":
         return ()
-    if incident.acknowledged_until is not None and incident.acknowledged_until <= now:
-        after = replace(incident, acknowledged_at=None, acknowledged_until=None)
-        reason = "The acknowledgement has run out and the problem is still there."
-        changes.append(Change(kind="ack_ended", reason=reason, before=incident, after=after))
-        incident = after
-    if incident.snoozed_until is not None and incident.snoozed_until <= now:
-        after = replace(incident, snoozed_until=None)
-        reason = "The snooze has run out and the problem is still there."
-        changes.append(Change(kind="snooze_ended", reason=reason, before=incident, after=after))
+    life = life or Life()
+    if incident.calm_since is not None and now >= incident.calm_since + life.calm:
+        reason = f"It has not come back for {duration_words(life.calm)}."
+        return (_close(incident, reason=reason, now=now),)
+    changes: list[Change] = []
+    for step in (_end_acknowledgement, _end_snooze, _grow_older):
+        change = step(changes[-1].after if changes else incident, now)
+        if change is not None:
+            changes.append(change)
     return tuple(changes)
+
+
+def _end_acknowledgement(incident: IncidentValues, now: datetime) -> Change | None:
+    if incident.acknowledged_until is None or incident.acknowledged_until > now:
+        return None
+    after = replace(incident, acknowledged_at=None, acknowledged_until=None)
+    reason = "The acknowledgement has run out and the problem is still there."
+    return Change(kind="ack_ended", reason=reason, before=incident, after=after)
+
+
+def _end_snooze(incident: IncidentValues, now: datetime) -> Change | None:
+    if incident.snoozed_until is None or incident.snoozed_until > now:
+        return None
+    after = replace(incident, snoozed_until=None)
+    reason = "The snooze has run out and the problem is still there."
+    return Change(kind="snooze_ended", reason=reason, before=incident, after=after)
+
+
+def _grow_older(incident: IncidentValues, now: datetime) -> Change | None:
+    """One step of severity for each such time that it is open."""
+    if incident.escalate_at is None or incident.escalate_every is None or incident.escalate_at > now:
+        return None
+    if incident.severity == SEVERITIES[-1]:
+        return None
+    steps = 1 + (now - incident.escalate_at) // incident.escalate_every
+    severity = SEVERITIES[min(SEVERITIES.index(incident.severity) + steps, len(SEVERITIES) - 1)]
+    following = incident.escalate_at + steps * incident.escalate_every
+    after = replace(
+        incident,
+        severity=severity,
+        escalated=severity,
+        escalate_at=None if severity == SEVERITIES[-1] else following,
+    )
+    age = duration_words(now - incident.opened_at)
+    reason = f"It has been open for {age}: severity raised from {incident.severity} to {severity}."
+    return Change(kind="severity", reason=reason, before=incident, after=after)
 
 
 def apply_changes(incidents: Iterable[IncidentValues], changes: Iterable[Change]) -> tuple[IncidentValues, ...]:
@@ -119,47 +175,75 @@ def apply_changes(incidents: Iterable[IncidentValues], changes: Iterable[Change]
     return tuple(values[key] for key in sorted(values))
 
 
-def _decide_one(
-    one: Checked, incident: IncidentValues | None, *, now: datetime, reopen_within: timedelta
-) -> tuple[Change, ...]:
+def _decide_one(one: Checked, incident: IncidentValues | None, *, now: datetime, life: Life) -> tuple[Change, ...]:
     if isinstance(one.answer, Finding):
-        return _decide_finding(one.answer, incident, now=now, reopen_within=reopen_within)
+        return _decide_finding(one, one.answer, incident, now=now, life=life)
     if incident is None or incident.state != "open":
         return ()
-    if one.answer is None and not incident.sticky:
-        return (_close(incident, reason=one.closing_words, now=now),)
-    return ended_windows(incident, now=now)
+    passed = passed_time(incident, now=now, life=life)
+    if one.answer is not None or (passed and passed[-1].after.state == "closed"):
+        return passed
+    values = passed[-1].after if passed else incident
+    return (*passed, *_decide_clean(one, values, now=now, life=life))
+
+
+def _decide_clean(one: Checked, incident: IncidentValues, *, now: datetime, life: Life) -> tuple[Change, ...]:
+    """Nothing is found any more: a sticky incident asks a person, one that came back too often waits, others close."""
+    if incident.sticky:
+        if incident.clear_proposed_at is not None:
+            return ()
+        after = replace(incident, clear_proposed_at=now, clear_reason=one.closing_words)
+        reason = f"It could be closed, and waits for a person to accept it: {one.closing_words}"
+        return (Change(kind="clear_proposed", reason=reason, before=incident, after=after),)
+    if life.flaps and incident.reopened_count >= life.flaps:
+        if incident.calm_since is not None:
+            return ()
+        reason = (
+            f"{one.closing_words} It came back {count_words(incident.reopened_count, 'time')}: it closes after "
+            f"{duration_words(life.calm)} without it."
+        )
+        after = replace(incident, calm_since=now)
+        return (Change(kind="calming", reason=reason, before=incident, after=after),)
+    return (_close(incident, reason=one.closing_words, now=now),)
 
 
 def _decide_finding(
-    finding: Finding, incident: IncidentValues | None, *, now: datetime, reopen_within: timedelta
+    one: Checked, finding: Finding, incident: IncidentValues | None, *, now: datetime, life: Life
 ) -> tuple[Change, ...]:
     if incident is not None and incident.state == "open":
-        ended = ended_windows(incident, now=now)
-        return (*ended, *_see_again(finding, ended[-1].after if ended else incident, now=now))
-    if incident is None or not _is_recent(incident, now=now, reopen_within=reopen_within):
-        return (_open(finding, now=now),)
+        passed = passed_time(replace(incident, calm_since=None), now=now, life=life)
+        if incident.calm_since is not None and passed:
+            passed = (replace(passed[0], before=incident), *passed[1:])
+        values = passed[-1].after if passed else incident
+        return (*passed, *_see_again(one, finding, values, now=now))
+    if incident is None or not _is_recent(incident, now=now, reopen_within=life.reopen_within):
+        return (_open(one, finding, now=now),)
     if incident.closed_by_hand and finding.occurrence == incident.occurrence:
         return ()
-    return (_reopen(finding, incident, now=now),)
+    return (_reopen(one, finding, incident, now=now),)
 
 
 def _is_recent(incident: IncidentValues, *, now: datetime, reopen_within: timedelta) -> bool:
     return incident.closed_at is not None and now - incident.closed_at <= reopen_within
 
 
-def _open(finding: Finding, *, now: datetime) -> Change:
+def _open(one: Checked, finding: Finding, *, now: datetime) -> Change:
     after = IncidentValues(
         kind=finding.kind,
         subject=finding.subject,
         opened_at=now,
         seen_count=finding.repeats or 1,
-        **_told_by(finding, now=now),
+        escalate_at=_after(now, one.escalate_every),
+        **_told_by(one, finding, now=now),
     )
     return Change(kind="opened", reason=finding.summary, before=None, after=after)
 
 
-def _reopen(finding: Finding, incident: IncidentValues, *, now: datetime) -> Change:
+def _after(moment: datetime, duration: timedelta | None) -> datetime | None:
+    return None if duration is None else moment + duration
+
+
+def _reopen(one: Checked, finding: Finding, incident: IncidentValues, *, now: datetime) -> Change:
     """The hold begins anew, and what people had said about the earlier round ended with it."""
     after = replace(
         incident,
@@ -172,30 +256,50 @@ def _reopen(finding: Finding, incident: IncidentValues, *, now: datetime) -> Cha
         closed_at=None,
         close_reason="",
         closed_by_hand=False,
-        **_told_by(finding, now=now),
+        escalated=None,
+        escalate_at=_after(now, one.escalate_every),
+        calm_since=None,
+        clear_proposed_at=None,
+        clear_reason="",
+        **_told_by(one, finding, now=now),
     )
     return Change(kind="reopened", reason=f"It is back: {finding.summary}", before=incident, after=after)
 
 
-def _see_again(finding: Finding, incident: IncidentValues, *, now: datetime) -> tuple[Change, ...]:
-    """At most one event: a changed severity outranks a repeat, a repeat outranks changed words."""
+def _see_again(one: Checked, finding: Finding, incident: IncidentValues, *, now: datetime) -> tuple[Change, ...]:
+    """At most one event: a changed severity outranks a return, a return a repeat, a repeat changed words."""
     repeated = finding.occurrence != incident.occurrence
     counted = finding.repeats or incident.seen_count + 1
-    told = _told_by(finding, now=now if repeated else incident.last_seen_at)
+    told = _told_by(one, finding, now=now if repeated else incident.last_seen_at)
+    told["severity"] = max(finding.severity, incident.escalated or finding.severity, key=SEVERITIES.index)
     if finding.since_first_seen:
         told["since"] = incident.since
-    after = replace(incident, seen_count=counted if repeated else incident.seen_count, **told)
+    if one.escalate_every != incident.escalate_every:
+        told["escalate_at"] = _after(incident.opened_at, one.escalate_every)
+    back = incident.calm_since is not None or incident.clear_proposed_at is not None
+    after = replace(
+        incident,
+        seen_count=counted if repeated else incident.seen_count,
+        reopened_count=incident.reopened_count + (incident.calm_since is not None),
+        calm_since=None,
+        clear_proposed_at=None,
+        clear_reason="",
+        **told,
+    )
     if after == incident:
         return ()
-    if finding.severity != incident.severity:
-        reason = f"Severity changed from {incident.severity} to {finding.severity}: {finding.summary}"
-        return (Change(kind="severity", reason=reason, before=incident, after=after),)
     kind: ChangeKind = "seen_again" if repeated else "updated"
-    return (Change(kind=kind, reason=finding.summary, before=incident, after=after),)
+    reason = finding.summary
+    if back:
+        kind, reason = "clear_withdrawn", f"It is back: {finding.summary}"
+    if after.severity != incident.severity:
+        kind = "severity"
+        reason = f"Severity changed from {incident.severity} to {after.severity}: {finding.summary}"
+    return (Change(kind=kind, reason=reason, before=incident, after=after),)
 
 
-def _told_by(finding: Finding, *, now: datetime) -> dict[str, Any]:
-    """The values of an incident that follow its finding."""
+def _told_by(one: Checked, finding: Finding, *, now: datetime) -> dict[str, Any]:
+    """The values of an incident that follow its finding and the settings of its rule."""
     return {
         "severity": finding.severity,
         "summary": finding.summary,
@@ -207,6 +311,9 @@ def _told_by(finding: Finding, *, now: datetime) -> dict[str, Any]:
         "sticky": finding.sticky,
         "evidence": finding.evidence,
         "lines": finding.lines,
+        "tells": one.tells,
+        "hold_minutes": one.hold_minutes,
+        "escalate_every": one.escalate_every,
     }
 
 
@@ -220,6 +327,8 @@ def _close(incident: IncidentValues, *, reason: str, now: datetime) -> Change:
         acknowledged_at=None,
         acknowledged_until=None,
         snoozed_until=None,
+        calm_since=None,
+        escalate_at=None,
     )
     return Change(kind="closed", reason=reason, before=incident, after=after)
 

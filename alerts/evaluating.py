@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from alerts.causes import with_unheard
 from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, TenantFacts
 from alerts.group_facts import GroupFacts, MachineFacts, SelectionFacts
 from alerts.incidents import Subjects, write_answers
@@ -32,7 +33,7 @@ def evaluate_jobs(tenant_id: int, job_ids: Collection[int], *, now: datetime) ->
     if not job_ids:
         return
     settings = load_settings(tenant_id)
-    facts = load_job_facts(tenant_id, job_ids)
+    facts = with_unheard(tenant_id, load_job_facts(tenant_id, job_ids), now=now)
     checked = {one.job_id: check_subject(one, settings.of_job(one), now) for one in facts}
     write_answers(
         tenant_id, [answer for one in checked.values() for answer in one.answers], subjects=subjects_of(facts), now=now
@@ -124,6 +125,9 @@ def load_settings(tenant_id: int) -> TenantSettings:
                 parameters=row.parameters,
                 enabled=row.enabled,
                 severity=row.severity or None,
+                hold_minutes=row.hold_minutes,
+                escalate_hours=row.escalate_hours,
+                tells=row.tells or None,
             )
         )
     return TenantSettings(rows=dict(rows), cache={})

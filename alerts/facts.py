@@ -351,12 +351,18 @@ Answer = Finding | CannotCheck | Waiting | None
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """One rule's answer for one subject, and what to say should its incident close now."""
+    """One rule's answer for one subject, and what to say should its incident close now.
+
+    ``hold_minutes``, ``tells`` and ``escalate_every`` are what the settings of the rule say here, else the rule itself.
+    """
 
     kind: str
     subject: Subject
     answer: Answer
     closing_words: str
+    hold_minutes: int | None = None
+    tells: Tells = "ticket"
+    escalate_every: timedelta | None = None
 
     @property
     def fingerprint(self) -> str:

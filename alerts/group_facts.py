@@ -6,7 +6,6 @@ The same promises as ``alerts.facts``: frozen values, no model, no query, no clo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -113,13 +112,22 @@ class MachineFacts:
         return Subject("machine", self.machine_id)
 
 
+@dataclass(frozen=True, order=True)
+class Due:
+    """From ``at`` on the job is overdue unless a good run comes; the newest log of its group is older than that."""
+
+    at: datetime
+    job_id: int
+    server_id: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class GroupFacts:
-    """A server, site or volume by its jobs: how many have a clock, how many of them are overdue now and since when.
+    """A server, site or volume by its jobs. ``jobs`` counts those with a clock, ``heard_at`` is the newest log of any.
 
-    ``heard_at`` is the newest log of any of them. ``overdue_heard`` counts overdue jobs that were heard after the
-    group's silence began: those have troubles of their own. ``expected`` counts the jobs of which something was due
-    since ``heard_at``. ``parts`` and ``parts_down`` count the servers of a site.
+    ``due`` are the deadlines of its jobs that lie after ``heard_at``, past and to come, earliest first, at most two
+    thousand: a deadline that passes while any job of the group is heard says nothing about the group. A volume has its
+    figures besides: ``fill`` is (measured at, used bytes) by day, oldest first.
     """
 
     kind: SubjectKind
@@ -128,6 +136,7 @@ class GroupFacts:
     client_id: int | None = None
     reseller_id: int | None = None
     server_id: int | None = None
+    site_id: int | None = None
     tenant: str = ""
     name: str = ""
     zone: str = "UTC"
@@ -137,12 +146,7 @@ class GroupFacts:
     registered_at: datetime | None = None
     heard_at: datetime | None = None
     jobs: int = 0
-    expected: int = 0
-    overdue: int = 0
-    overdue_since: datetime | None = None
-    next_overdue_at: datetime | None = None
-    parts: int = 0
-    parts_down: int = 0
+    due: tuple[Due, ...] = ()
     capacity_bytes: int | None = None
     used_bytes: int | None = None
     measured_at: datetime | None = None
@@ -161,8 +165,8 @@ class GroupFacts:
 class ChannelFacts:
     """A way by which logs come (mailbox, pull source, folder, the mail listener) or a format they come in.
 
-    ``days`` counts [received, unreadable] by local day, oldest first; ``gaps_seconds`` are the newest pauses between
-    two deliveries, oldest first. ``failing_since`` and ``error``: the channel itself cannot be asked any more.
+    ``recent`` are the newest deliveries, oldest first, each with whether it could be read. ``failing_since`` and
+    ``error``: the channel itself cannot be asked any more. ``due`` as of a group: the jobs whose newest log came by it.
     """
 
     tenant_id: int
@@ -174,16 +178,15 @@ class ChannelFacts:
     active: bool = True
     observed: bool = False
     silenced: bool = False
+    registered_at: datetime | None = None
+    heard_at: datetime | None = None
     jobs: int = 0
-    first_received_at: datetime | None = None
-    last_received_at: datetime | None = None
-    last_read_at: datetime | None = None
-    gaps_seconds: tuple[int, ...] = ()
-    days: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    due: tuple[Due, ...] = ()
     recent: tuple[tuple[datetime, bool], ...] = ()
     failing_since: datetime | None = None
     failures: int = 0
     error: str = ""
+    unheard: Unheard | None = None
     awaiting_since: datetime | None = None
     resumed_at: datetime | None = None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-from alerts.facts import Severity
+from alerts.facts import Severity, Tells
 from alerts.params import read_params
 from alerts.rules import RULES, Rule
 
@@ -32,6 +32,9 @@ class Setting:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool | None = None
     severity: Severity | None = None
+    hold_minutes: int | None = None
+    escalate_hours: int | None = None
+    tells: Tells | None = None
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,24 @@ class Source:
 
 
 DEFAULT = Source("default")
+#: What can be set of every rule besides its parameters.
+OWN = ("enabled", "severity", "hold_minutes", "escalate_hours", "tells")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What holds; ``severity`` None leaves it to the rule. ``sources`` has each parameter, "enabled" and "severity"."""
+    """What holds; ``severity`` None leaves it to the rule, ``hold_minutes`` None to the route; 0 hours never escalate.
+
+    ``sources`` has each parameter and each of the settings that every rule has (``OWN``).
+    """
 
     kind: str
     params: Any
     enabled: bool
     severity: Severity | None
+    hold_minutes: int | None = None
+    escalate_hours: int = 0
+    tells: Tells = "ticket"
     sources: Mapping[str, Source]
 
 
@@ -68,15 +79,20 @@ def resolve(kind: str, settings: Iterable[Setting]) -> Resolved:
     rule = RULES[kind]
     nearest_last = sorted((row for row in settings if row.kind == kind), key=lambda row: SCOPES.index(row.scope))
     values: dict[str, Any] = {}
-    sources = dict.fromkeys((*parameter_names(rule), "enabled", "severity"), DEFAULT)
+    sources = dict.fromkeys((*parameter_names(rule), *OWN), DEFAULT)
     for row in nearest_last:
         for name, value in _set_by(row).items():
             values[name] = value
             sources[name] = Source(row.scope, row.scope_id, row.scope_name)
     enabled = values.pop("enabled", rule.ENABLED)
-    severity = values.pop("severity", None)
+    own: dict[str, Any] = {
+        "severity": values.pop("severity", None),
+        "hold_minutes": values.pop("hold_minutes", rule.HOLD_MINUTES),
+        "escalate_hours": values.pop("escalate_hours", 0),
+        "tells": values.pop("tells", rule.TELLS),
+    }
     params = read_params(rule.Params, values)
-    return Resolved(kind=kind, params=params, enabled=enabled, severity=severity, sources=MappingProxyType(sources))
+    return Resolved(kind=kind, params=params, enabled=enabled, sources=MappingProxyType(sources), **own)
 
 
 def resolve_all(settings: Iterable[Setting]) -> dict[str, Resolved]:
@@ -91,5 +107,5 @@ def parameter_names(rule: Rule) -> tuple[str, ...]:
 
 
 def _set_by(row: Setting) -> dict[str, Any]:
-    own = {"enabled": row.enabled, "severity": row.severity}
+    own = {name: getattr(row, name) for name in OWN}
     return {**row.parameters, **{name: value for name, value in own.items() if value is not None}}

@@ -33,6 +33,18 @@ SUBJECTS = """
     FROM estate_volume volume JOIN estate_backupserver server ON server.id = volume.server_id
     JOIN tenants_tenant tenant ON tenant.id = volume.tenant_id
     UNION ALL
+    SELECT 'server', server.tenant_id, server.id, server.client_id, server.registered_at,
+           server.state = 'active' AND tenant.state = 'active'
+    FROM estate_backupserver server JOIN tenants_tenant tenant ON tenant.id = server.tenant_id
+    UNION ALL
+    SELECT 'site', site.tenant_id, site.id, site.client_id, client.registered_at,
+           tenant.state = 'active' AND client.state <> ALL(%(quiet)s)
+    FROM estate_site site JOIN estate_client client ON client.id = site.client_id
+    JOIN tenants_tenant tenant ON tenant.id = site.tenant_id
+    UNION ALL
+    SELECT 'channel', channel.tenant_id, channel.id, NULL, channel.first_received_at, tenant.state = 'active'
+    FROM ingest_channel channel JOIN tenants_tenant tenant ON tenant.id = channel.tenant_id
+    UNION ALL
     SELECT 'tenant', tenant.id, tenant.id, NULL, tenant.created_at, tenant.state = 'active' FROM tenants_tenant tenant
 """
 
@@ -74,6 +86,63 @@ SELECT gen_random_uuid(), %(tenant)s, 'selection', touched.selection_id, %(now)s
                    AND incident.state = 'open'))
 ) AS touched ORDER BY touched.selection_id {_SOONER}
 """  # noqa: S608
+
+
+# A cause is judged before its symptoms: whatever group has a job that is overdue and due is looked at in the same pass.
+MARK_GROUPS = f"""
+{_INSERT}
+SELECT gen_random_uuid(), due.tenant_id, due.kind, due.id, %(now)s FROM (
+    SELECT DISTINCT state.tenant_id, part.kind, part.id
+    FROM backups_jobstate state
+    JOIN backups_backupjob job ON job.id = state.job_id
+    JOIN estate_backupserver server ON server.id = job.server_id
+    CROSS JOIN LATERAL (
+        SELECT 'server' AS kind, job.server_id AS id
+        UNION ALL SELECT 'volume', job.volume_id UNION ALL SELECT 'site', server.site_id
+        UNION ALL SELECT 'channel', told::bigint FROM jsonb_array_elements_text(state.channel_ids) AS told
+    ) AS part
+    WHERE state.check_after <= %(now)s AND state.overdue_at <= %(now)s AND part.id IS NOT NULL
+) AS due ORDER BY due.tenant_id, due.kind, due.id {_SOONER}
+"""  # noqa: S608
+
+# A channel whose mailbox or source fails is judged by the clock of its failures, not of its jobs.
+MARK_FAILING = f"""
+{_INSERT}
+SELECT gen_random_uuid(), channel.tenant_id, 'channel', channel.id, %(now)s
+FROM ingest_channel channel
+LEFT JOIN alerts_incident incident ON incident.tenant_id = channel.tenant_id AND incident.state = 'open'
+     AND incident.fingerprint = 'channel_silent:channel:' || channel.id
+WHERE (channel.kind = 'mailbox' AND EXISTS (
+          SELECT 1 FROM channels_mailbox polled WHERE polled.tenant_id = channel.tenant_id
+          AND polled.id::text = channel.key AND (polled.failures > 0) <> (incident.id IS NOT NULL)))
+   OR (channel.kind = 'pull' AND EXISTS (
+          SELECT 1 FROM channels_pullsource polled WHERE polled.tenant_id = channel.tenant_id
+          AND polled.id::text = channel.key AND (polled.failures > 0) <> (incident.id IS NOT NULL)))
+ORDER BY channel.tenant_id, channel.id {_SOONER}
+"""  # noqa: S608
+
+# What is heard again: the subjects of open causes that the jobs of a batch are behind.
+MARK_CAUSES = f"""
+{_INSERT}
+SELECT gen_random_uuid(), %(tenant)s, cause.subject_kind, cause.subject_id, %(now)s FROM (
+    SELECT DISTINCT incident.subject_kind, incident.subject_id FROM alerts_incident incident
+    WHERE incident.tenant_id = %(tenant)s AND incident.state = 'open'
+          AND incident.subject_kind IN ('server', 'volume', 'site', 'channel')
+) AS cause ORDER BY cause.subject_kind, cause.subject_id {_SOONER}
+"""  # noqa: S608
+
+
+def mark_groups_of_due_jobs(*, now: datetime) -> None:
+    """Servers, volumes, sites and channels of overdue jobs that this pass will look at, and channels that fail."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK_GROUPS, {"now": now})
+        cursor.execute(MARK_FAILING, {"now": now})
+
+
+def mark_causes(tenant_id: int, *, now: datetime) -> None:
+    """After logs came in: every open incident of a server, volume, site or channel may be over. Few are ever open."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK_CAUSES, {"tenant": tenant_id, "now": now})
 
 
 def mark_tested(tenant_id: int, *, jobs: Collection[int], tested: Collection[int], now: datetime) -> None:

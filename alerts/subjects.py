@@ -10,9 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from alerts.estate_loading import load_machine_facts, load_volume_facts
+from alerts.estate_loading import load_machine_facts
 from alerts.evaluating import evaluate_subjects
 from alerts.facts import Facts
+from alerts.group_loading import (
+    load_channel_facts,
+    load_server_facts,
+    load_site_facts,
+    load_whole_volume_facts,
+)
 from alerts.models import SubjectState
 from alerts.selection_loading import load_selection_facts
 
@@ -26,8 +32,13 @@ class Loader(Protocol):
 LOADERS: Mapping[str, Loader] = {
     "selection": load_selection_facts,
     "machine": load_machine_facts,
-    "volume": load_volume_facts,
+    "channel": load_channel_facts,
+    "site": load_site_facts,
+    "server": load_server_facts,
+    "volume": load_whole_volume_facts,
 }
+#: Judged before incidents and jobs, in this order: a cause is found before its symptoms.
+CAUSES_FIRST = ("channel", "site", "server", "volume")
 
 
 def evaluate_kind(kind: str, tenant_id: int, ids: Collection[int], *, now: datetime) -> None:

@@ -16,7 +16,8 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant
 from alerts.incidents import look_again
-from alerts.subjects import LOADERS, evaluate_kind
+from alerts.marking import mark_groups_of_due_jobs
+from alerts.subjects import CAUSES_FIRST, LOADERS, evaluate_kind
 
 log = logging.getLogger(__name__)
 
@@ -51,53 +52,55 @@ def due_work(kind: str) -> Callable[[int, Sequence[int], datetime], None]:
 
 
 # ANY(ARRAY(..)) has the inner query done once. With IN the planner may do it again for each row, and claim far more.
-DUES = (
-    Due(
-        name="incidents",
-        claim="""
-            UPDATE alerts_incident SET check_after = %(later)s WHERE id = ANY(ARRAY(
-                SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
-                    SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
-                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-            RETURNING tenant_id, id""",
-        put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
-        work=lambda tenant_id, ids, now: look_again(tenant_id, ids, now=now),
-    ),
-    Due(
-        name="jobs",
-        claim="""
-            UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id = ANY(ARRAY(
-                SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
-                    SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s
-                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-            RETURNING tenant_id, job_id""",
-        put_off="UPDATE backups_jobstate SET check_after = %(later)s "
-        "WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
-        work=lambda tenant_id, ids, now: evaluate_jobs(tenant_id, ids, now=now),
-    ),
-    *(
-        Due(
-            name=f"{kind}s",
-            claim=f"""
+def due_subjects(kind: str, work: Callable[[int, Sequence[int], datetime], None]) -> Due:
+    """The clocks of one kind of subject that is no job."""
+    return Due(
+        name=f"{kind}s",
+        claim=f"""
             UPDATE alerts_subjectstate SET check_after = %(later)s WHERE id = ANY(ARRAY(
                 SELECT id FROM alerts_subjectstate WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                 AND tenant_id = (SELECT tenant_id FROM alerts_subjectstate
                     WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-            RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of those below)
-            put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
-            f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",
-            work=work,
-        )
-        for kind, work in (
-            ("client", lambda tenant_id, ids, now: evaluate_clients(tenant_id, ids, now=now)),
-            ("tenant", evaluate_due_tenant),
-            *((kind, due_work(kind)) for kind in LOADERS),
-        )
-    ),
+            RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of those of this program)
+        put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
+        f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",
+        work=work,
+    )
+
+
+DUE_INCIDENTS = Due(
+    name="incidents",
+    claim="""
+            UPDATE alerts_incident SET check_after = %(later)s WHERE id = ANY(ARRAY(
+                SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
+                    SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
+                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
+                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+            RETURNING tenant_id, id""",
+    put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
+    work=lambda tenant_id, ids, now: look_again(tenant_id, ids, now=now),
+)
+DUE_JOBS = Due(
+    name="jobs",
+    claim="""
+            UPDATE backups_jobstate SET check_after = %(later)s WHERE job_id = ANY(ARRAY(
+                SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
+                    SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s
+                    ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
+                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+            RETURNING tenant_id, job_id""",
+    put_off="UPDATE backups_jobstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
+    work=lambda tenant_id, ids, now: evaluate_jobs(tenant_id, ids, now=now),
+)
+DUES = (
+    *(due_subjects(kind, due_work(kind)) for kind in CAUSES_FIRST),
+    DUE_INCIDENTS,
+    DUE_JOBS,
+    due_subjects("client", lambda tenant_id, ids, now: evaluate_clients(tenant_id, ids, now=now)),
+    due_subjects("tenant", evaluate_due_tenant),
+    *(due_subjects(kind, due_work(kind)) for kind in LOADERS if kind not in CAUSES_FIRST),
 )
 
 
@@ -105,6 +108,7 @@ def sweep(*, now: datetime, is_time_up: Callable[[], bool] = lambda: False) -> i
     """Evaluate everything that is due at ``now``; answers how many rows. Stops early when ``is_time_up``."""
     beat(now=now)
     mark_waiting_tenants(now=now)
+    mark_groups_of_due_jobs(now=now)
     done = 0
     for due in DUES:
         while not is_time_up():

@@ -53,7 +53,11 @@ def when_to_tell(
     if incident.told_at is not None:
         return Telling(at=None, because=f"People were told on {moment_words(incident.told_at, zone)}.")
     if incident.observed:
-        return Telling(at=None, because="The job is only observed until it is enabled.")
+        return Telling(at=None, because="It is only observed: nobody is told until it is enabled.")
+    if incident.tells == "report":
+        return Telling(at=None, because="Its rule stands in lists and reports and opens no ticket.")
+    if incident.calm_since is not None:
+        return Telling(at=None, because="The problem is gone for now; it is watched because it came back too often.")
     earliest, because = _end_of_hold(incident, hold)
     return _push(incident, Telling(at=earliest, because=because), now=now, silences=tuple(silences), zone=zone)
 
@@ -84,6 +88,7 @@ def next_check_after(
     *,
     repeat_every: timedelta | None = None,
     silences: Iterable[SilenceWindow] = (),
+    calm: timedelta = timedelta(days=1),
 ) -> datetime | None:
     """The earliest moment later than now at which time alone changes something for this incident."""
     if incident.state != "open":
@@ -94,6 +99,9 @@ def next_check_after(
         when_to_remind(incident, repeat_every, now, silences=windows).at,
         incident.acknowledged_until,
         incident.snoozed_until,
+        incident.escalate_at,
+        None if incident.calm_since is None else incident.calm_since + calm,
+        *(window.ends_at for window in windows if window.covers(now)),
     ]
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError, transaction
 
 from alerts.evaluating import evaluate_jobs, mark_due
-from alerts.marking import TESTING, mark_tested
+from alerts.marking import TESTING, mark_causes, mark_tested
 from billing.ledger import enter_usage
 from msp.backups.recording import record_runs
 from msp.backups.selection_sizes import measure_deliveries
@@ -97,6 +97,7 @@ def carry(batch: Batch, *, now: datetime) -> None:
     mark_due(tenant_id, "channel", heard.changed, now=now)
     tested = {run.job_id for run in assigned.runs if run.log.operation in TESTING}
     mark_tested(tenant_id, jobs=recorded.job_ids, tested=tested, now=now)
+    mark_causes(tenant_id, now=now)
     evaluate_jobs(tenant_id, recorded.job_ids, now=now)
     settle(tenant_id, normalised, placed.assigned, now=now)
     count_deliveries(tenant_id, normalised, heard)

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
 from alerts.rules import (
     chain_too_long,
+    channel_silent,
+    channel_unreadable,
     clock_skew,
     component_failed,
     did_not_start,
@@ -34,6 +36,8 @@ from alerts.rules import (
     restore_slow,
     restore_untested,
     rule_broken,
+    server_silent,
+    site_silent,
     size_anomaly,
     size_drift,
     slow,
@@ -41,6 +45,7 @@ from alerts.rules import (
     still_running,
     unstable,
     volume_full,
+    volume_silent,
 )
 
 #: Whatever the rules say, every active subject is looked at again after this long.
@@ -82,6 +87,12 @@ class RuleSettings(Protocol):
     def enabled(self) -> bool: ...
     @property
     def severity(self) -> Severity | None: ...
+    @property
+    def hold_minutes(self) -> int | None: ...
+    @property
+    def tells(self) -> Tells: ...
+    @property
+    def escalate_hours(self) -> int: ...
 
 
 RULES: dict[str, Rule] = {
@@ -111,6 +122,11 @@ RULES: dict[str, Rule] = {
     "volume_full": volume_full,
     "snapshot_stale": snapshot_stale,
     "inbox_waiting": inbox_waiting,
+    "server_silent": server_silent,
+    "site_silent": site_silent,
+    "volume_silent": volume_silent,
+    "channel_silent": channel_silent,
+    "channel_unreadable": channel_unreadable,
 }
 
 
@@ -200,4 +216,12 @@ def _ask_rule(rule: Rule, facts: Facts, settings: RuleSettings, now: datetime) -
     if isinstance(answer, Finding) and settings.severity is not None:
         answer = replace(answer, severity=settings.severity)
     words = rule.closing_words(facts, settings.params, now) if answer is None else ""
-    return Checked(kind=rule.KIND, subject=facts.subject, answer=answer, closing_words=words)
+    return Checked(
+        kind=rule.KIND,
+        subject=facts.subject,
+        answer=answer,
+        closing_words=words,
+        hold_minutes=settings.hold_minutes,
+        tells=settings.tells,
+        escalate_every=timedelta(hours=settings.escalate_hours) if settings.escalate_hours else None,
+    )

@@ -36,4 +36,4 @@ def judge(subject: Subject, answers: Iterable[Checked], *, now: datetime) -> Che
         occurrence=kinds,
         evidence={"rules": [one.kind for one in broken], "reasons": [reasons]},
     )
-    return Checked(kind=KIND, subject=subject, answer=finding, closing_words="")
+    return Checked(kind=KIND, subject=subject, answer=finding, closing_words="", hold_minutes=HOLD_MINUTES, tells=TELLS)

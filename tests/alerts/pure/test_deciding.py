@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.deciding import Change, IncidentValues, apply_changes, decide, ended_windows
+from alerts.deciding import Change, IncidentValues, Life, apply_changes, decide, passed_time
 from alerts.facts import CannotCheck, Checked, Subject, Waiting
 from tests.alerts.pure.examples import JOB, NOON, clean, found
 
@@ -113,7 +113,9 @@ def test_what_cannot_be_checked_or_waits_opens_and_closes_nothing(answer: Any) -
 
 
 def test_a_sticky_incident_waits_for_a_person() -> None:
-    assert decide([clean()], [opened(sticky=True)], now=NOON + HOUR) == ()
+    change = only(decide([clean()], [opened(sticky=True)], now=NOON + HOUR))
+    assert (change.kind, change.after.state, change.after.clear_proposed_at) == ("clear_proposed", "open", NOON + HOUR)
+    assert decide([clean()], [change.after], now=NOON + 2 * HOUR) == ()
 
 
 def test_a_finding_that_returns_within_the_window_reopens_the_incident() -> None:
@@ -129,7 +131,7 @@ def test_after_the_window_it_is_another_incident() -> None:
     change = only(decide([found()], [replace(closed(), incident_id=9)], now=NOON + HOUR + DAY + MINUTE))
     assert (change.kind, change.after.incident_id) == ("opened", None)
     now = NOON + 2 * HOUR
-    assert only(decide([found()], [closed()], now=now, reopen_within=timedelta())).kind == "opened"
+    assert only(decide([found()], [closed()], now=now, life=Life(reopen_within=timedelta()))).kind == "opened"
 
 
 def test_what_a_person_closed_comes_back_only_with_a_new_occurrence() -> None:
@@ -155,7 +157,7 @@ def test_a_snooze_that_runs_out_with_the_problem_still_there_says_so_once() -> N
     change = only(decide([found()], [incident], now=NOON + HOUR))
     assert (change.kind, change.reason) == ("snooze_ended", "The snooze has run out and the problem is still there.")
     assert decide([found()], [change.after], now=NOON + HOUR) == ()
-    assert ended_windows(incident, now=NOON + HOUR) == (change,)
+    assert passed_time(incident, now=NOON + HOUR) == (change,)
 
 
 def test_an_acknowledgement_that_runs_out_says_so_and_then_the_repeat_counts() -> None:

@@ -1,0 +1,148 @@
+"""Root causes: which incident of a server, site or volume covers one of its jobs, and which channels are not heard.
+
+A covered symptom is told to nobody while its cause lasts, and for a grace after it; one that people were told of before
+stays told. Called by planning with the incidents locked, and by the loading of facts. Reads a few rows a tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import orjson
+from django.db import connection
+
+from alerts.deciding import IncidentValues
+from alerts.facts import JobFacts, Unheard
+from alerts.models import AlertSettings
+from alerts.rules import KINDS
+from alerts.wording import moment_words
+
+#: A covered incident is looked at again so often: its cause may have ended.
+RECHECK = timedelta(minutes=15)
+GROUP_CAUSES = tuple(kind for kind, rule in KINDS.items() if rule.CAUSE and not kind.startswith("channel_"))
+CHANNEL_CAUSES = tuple(kind for kind, rule in KINDS.items() if rule.CAUSE and kind.startswith("channel_"))
+#: Widest first: a server that is silent with its whole site lies under the site.
+WIDTHS = ("site", "server", "volume")
+
+
+class Somewhere(Protocol):
+    """Where an incident's subject is."""
+
+    @property
+    def server_id(self) -> int | None: ...
+    @property
+    def volume_id(self) -> int | None: ...
+    @property
+    def site_id(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An incident that explains others. ``closed_at`` None while it lasts."""
+
+    incident_id: int
+    kind: str
+    subject_kind: str
+    subject_id: int
+    since: datetime
+    closed_at: datetime | None
+    summary: str
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The causes of a tenant that last, or ended less than ``grace`` ago."""
+
+    found: tuple[Cause, ...] = ()
+    grace: timedelta = timedelta(hours=1)
+
+    def covering(self, values: IncidentValues, place: Somewhere, *, now: datetime) -> Cause | None:
+        """The widest cause that covers this incident; None for one that is no symptom, or was told before."""
+        if not self.found or values.state != "open" or values.told_at is not None or not is_symptom(values.kind):
+            return None
+        known = {"site": place.site_id, "server": place.server_id, "volume": place.volume_id}
+        covering = [
+            one
+            for one in self.found
+            if known.get(one.subject_kind) == one.subject_id
+            and one.subject_kind != values.subject.kind
+            and values.opened_at >= one.since
+            and (one.closed_at is None or now < one.closed_at + self.grace)
+            and (one.closed_at is None or values.opened_at <= one.closed_at + self.grace)
+        ]
+        return min(covering, key=lambda one: (one.closed_at is not None, WIDTHS.index(one.subject_kind)), default=None)
+
+    def words(self, cause: Cause, *, zone: str) -> str:
+        """Why a covered incident is told to nobody."""
+        label = KINDS[cause.kind].LABEL
+        if cause.closed_at is None:
+            return f"It is kept under another incident ({label}): {cause.summary}"
+        until = moment_words(cause.closed_at + self.grace, zone)
+        return f"Its cause ({label}) has ended; it speaks up if it is still there on {until}."
+
+
+def is_symptom(kind: str) -> bool:
+    """Whether it may be nothing but the effect of a cause."""
+    return kind in KINDS and KINDS[kind].SYMPTOM
+
+
+def load_causes(tenant_id: int, grace: timedelta, *, now: datetime) -> Causes:
+    """In one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, kind, subject_kind, subject_id, since, closed_at, summary FROM alerts_incident "
+            "WHERE tenant_id = %s AND kind = ANY(%s) AND (state = 'open' OR closed_at > %s) ORDER BY id",
+            [tenant_id, list(GROUP_CAUSES), now - grace],
+        )
+        return Causes(tuple(Cause(*row) for row in cursor.fetchall()), grace)
+
+
+def load_grace(tenant_id: int) -> timedelta:
+    """For how long symptoms stay quiet after their cause has ended."""
+    set_here = AlertSettings.objects.of(tenant_id).values_list("grace_minutes", flat=True).first()
+    default: int = AlertSettings._meta.get_field("grace_minutes").default
+    return timedelta(minutes=default if set_here is None else set_here)
+
+
+# --- not heard ---------------------------------------------------------------------------------------------------
+
+
+def load_unheard(tenant_id: int, *, now: datetime) -> dict[int, Unheard]:
+    """The channels by which nothing can be heard now or lately, by id; in two statements."""
+    grace = load_grace(tenant_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject_id, since, summary, closed_at FROM alerts_incident WHERE tenant_id = %s AND kind = ANY(%s) "
+            "AND subject_kind = 'channel' AND (state = 'open' OR closed_at > %s) ORDER BY state, since DESC",
+            [tenant_id, list(CHANNEL_CAUSES), now - grace],
+        )
+        return {
+            channel_id: Unheard(since=since, what=summary, until=None if closed is None else closed + grace)
+            for channel_id, since, summary, closed in cursor.fetchall()
+        }
+
+
+def common_unheard(channel_ids: Iterable[int], unheard: Mapping[int, Unheard]) -> Unheard | None:
+    """What keeps the logs of these channels from being heard: the one that lasts longest."""
+    found = [unheard[channel_id] for channel_id in channel_ids if channel_id in unheard]
+    return max(found, key=lambda one: (one.until is None, one.until or one.since), default=None)
+
+
+def with_unheard(tenant_id: int, facts: Collection[JobFacts], *, now: datetime) -> tuple[JobFacts, ...]:
+    """The same jobs; those whose newest log came by a channel that is silent now are not heard."""
+    unheard = load_unheard(tenant_id, now=now)
+    if not unheard:
+        return tuple(facts)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT job_id, channel_ids FROM backups_jobstate WHERE tenant_id = %s AND job_id = ANY(%s) "
+            "AND channel_ids <> '[]'::jsonb",
+            [tenant_id, [one.job_id for one in facts]],
+        )
+        channels: dict[int, Iterable[int]] = {
+            job: orjson.loads(told) if isinstance(told, str) else told for job, told in cursor.fetchall()
+        }
+    return tuple(replace(one, unheard=common_unheard(channels.get(one.job_id, ()), unheard)) for one in facts)
