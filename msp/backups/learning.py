@@ -37,6 +37,8 @@ _MOST_SLOTS = 12
 _WEEKDAY_SHARE, _SLOT_SHARE = 50, 60
 #: Runs within this time after the registration are tests.
 _FIRST_TRIES = 3600
+#: A run within this time after one that was not good may be a repeat of it.
+_TRIED_AGAIN = 3 * 3600
 #: Moments outside are no times of backups: 1970 to 2242, in epoch seconds.
 _LAST_MOMENT = 2**33
 
@@ -142,12 +144,13 @@ def _starts_of(points: Iterable[Point], *, zone: tzinfo, registered_at: datetime
 
 
 def _without_repeats(runs: Sequence[tuple[int, bool]]) -> list[int]:
-    """Without those that came much sooner than usual after a run that was not good: it was tried again."""
-    gaps = [after[0] - before[0] for before, after in pairwise(runs)]
-    usual = median_high(gaps) if gaps else 0
+    """Without those that came soon after a run that was not good, and much sooner than usual: it was tried again."""
+    gaps = sorted(after[0] - before[0] for before, after in pairwise(runs))
+    usual = gaps[len(gaps) * 3 // 4] if gaps else 0
     kept: list[int] = []
     for place, (at, _) in enumerate(runs):
-        if place and not runs[place - 1][1] and (at - runs[place - 1][0]) * 2 < usual:
+        gap = at - runs[place - 1][0]
+        if place and not runs[place - 1][1] and gap <= _TRIED_AGAIN and gap * 2 < usual:
             continue
         kept.append(at)
     return kept
@@ -212,9 +215,9 @@ def _in_steps(starts: Sequence[_Start], *, told: bool) -> Guess | None:
 
 
 def _in_days(starts: Sequence[_Start], *, told: bool) -> Guess | None:
-    """Every so many days, where no time of day and no weekday is kept."""
+    """Every so many days, where no weekday is kept; each day at another time is no habit, but one that just changes."""
     step = _step_of(starts)
-    return _steady(starts, step, told=told) if step is not None and step >= 20 * 3600 else None
+    return _steady(starts, step, told=told) if step is not None and step >= 36 * 3600 else None
 
 
 def _percent(part: int, whole: int) -> int:
