@@ -12,6 +12,7 @@ from msp.api.resources import (
     incidents,
     invoices,
     jobs,
+    machines,
     mail,
     me,
     previews,
@@ -22,6 +23,7 @@ from msp.api.resources import (
     selections,
     servers,
     tickets,
+    volumes,
 )
 from msp.api.resources.missing import MissingView
 from msp.api.resources.shapes import MonthConverter
@@ -40,6 +42,12 @@ urlpatterns: list[URLPattern] = [
     path("servers/<uuid:uid>/keys", servers.ServerKeysView.as_view()),
     path("servers/<uuid:uid>/mail-addresses", mail.MailAddressesView.as_view()),
     path("servers/<uuid:uid>/mail-addresses/<uuid:address>", mail.MailAddressView.as_view()),
+    path("servers/<uuid:uid>/volumes", volumes.VolumesView.as_view()),
+    path("machines", machines.MachinesView.as_view()),
+    path("machines/<uuid:uid>", machines.MachineView.as_view()),
+    path("machines/<uuid:uid>/waive", machines.MachineWaiverView.as_view()),
+    path("machines/<uuid:uid>/selections", machines.MachineSelectionsView.as_view()),
+    path("jobs/<uuid:uid>/departure", machines.JobDepartureView.as_view()),
     path("mailboxes", mail.MailboxesView.as_view()),
     path("mailboxes/<uuid:uid>", mail.MailboxView.as_view()),
     path("mailboxes/<uuid:uid>/check", mail.MailboxCheckView.as_view()),

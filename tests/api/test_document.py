@@ -17,6 +17,7 @@ from django.core.management import call_command
 from msp.api.problems import Problem
 from msp.channels.addressing import make_address
 from msp.channels.models import Mailbox, PullSource
+from msp.estate.models import Machine
 from msp.estate.spans import Actor
 from msp.ingest.models import AssignmentRule, InboxItem
 from tests.api.conftest import Caller
@@ -51,6 +52,8 @@ def values(things: Things, world: World) -> dict[str, str]:
         "INCIDENT": own.incident,
     }
     named |= {"TICKET": own.ticket, "INVOICE": own.invoice, "LINE": own.line, "SERVER": world.server}
+    named["MACHINE"] = Machine.objects.of(world.tenant).create(client=own.client, name="srv1", registered_at=START)
+    named["GONE"] = make_job(world.tenant, world.server, world.client, "gone", gone_at=START)
     named["ADDRESS"] = make_address(world.tenant, world.server, actor=Actor(name="T", now=START))
     named["MAILBOX"] = Mailbox.objects.of(world.tenant).create(
         host="127.0.0.1", port=1, security="none", username="u", secrets={"password": "p"},
