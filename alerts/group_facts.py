@@ -6,6 +6,7 @@ The same promises as ``alerts.facts``: frozen values, no model, no query, no clo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -165,6 +166,7 @@ class GroupFacts:
 class ChannelFacts:
     """A way by which logs come (mailbox, pull source, folder, the mail listener) or a format they come in.
 
+    ``days`` counts what came by local day ("2026-11-23"), the days with something only, at most five weeks of them.
     ``recent`` are the newest deliveries, oldest first, each with whether it could be read. ``failing_since`` and
     ``error``: the channel itself cannot be asked any more. ``due`` as of a group: the jobs whose newest log came by it.
     """
@@ -183,6 +185,7 @@ class ChannelFacts:
     jobs: int = 0
     due: tuple[Due, ...] = ()
     recent: tuple[tuple[datetime, bool], ...] = ()
+    days: Mapping[str, int] = field(default_factory=dict)
     failing_since: datetime | None = None
     failures: int = 0
     error: str = ""

@@ -84,7 +84,7 @@ SELECT channel.id, channel.kind, channel.name, tenant.name, tenant.timezone, ten
        NOT tenant.tickets_enabled, channel.first_received_at, channel.last_received_at, channel.recent,
        coalesce(mailbox.state, pull.state, 'active') = 'active',
        coalesce(mailbox.failures, pull.failures, 0), coalesce(mailbox.last_error, pull.last_error, ''),
-       coalesce(mailbox.last_success_at, pull.last_success_at, mailbox.created_at, pull.created_at)
+       coalesce(mailbox.last_success_at, pull.last_success_at, mailbox.created_at, pull.created_at), channel.days
 FROM ingest_channel channel
 JOIN tenants_tenant tenant ON tenant.id = channel.tenant_id
 LEFT JOIN channels_mailbox mailbox ON mailbox.tenant_id = channel.tenant_id AND channel.kind = 'mailbox'
@@ -147,24 +147,24 @@ def load_channel_facts(tenant_id: int, ids: Collection[int], now: datetime) -> t
             tenant_id=tenant_id, channel_id=row[0], kind=row[1], name=row[2], tenant=row[3], zone=row[4],
             active=row[5] and row[10], observed=row[6], registered_at=row[7], recent=recent_of(row[9]),
             failing_since=row[13] if row[11] else None, failures=row[11], error=row[12],
+            days={day: told[0] for day, told in dict(read(row[14])).items()},
         )
         for row in rows
     ]  # fmt: skip
     latest = {row[0]: row[8] for row in rows}
-    return tuple(
-        replace(one, heard_at=max_of(one.heard_at, latest[one.channel_id]))
-        for one in with_members(tenant_id, "channel", facts, now=now)
-    )
+    return tuple(heard_until(one, latest[one.channel_id]) for one in with_members(tenant_id, "channel", facts, now=now))
+
+
+def heard_until(facts: ChannelFacts, latest: datetime) -> ChannelFacts:
+    """A delivery that could not be read or assigned shows that the channel lives, too."""
+    heard_at = max(latest, facts.heard_at or latest)
+    return replace(facts, heard_at=heard_at, due=tuple(one for one in facts.due if one.at > heard_at))
 
 
 def recent_of(told: Any) -> tuple[tuple[datetime, bool], ...]:
     """``Channel.recent``: [epoch seconds, readable]."""
     rows = orjson.loads(told) if isinstance(told, str) else told or ()
     return tuple((datetime.fromtimestamp(at, UTC), bool(readable)) for at, readable in rows)
-
-
-def max_of(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def with_members(tenant_id: int, kind: str, facts: Sequence[AnyGroup], *, now: datetime) -> tuple[AnyGroup, ...]:

@@ -121,13 +121,21 @@ WHERE (channel.kind = 'mailbox' AND EXISTS (
 ORDER BY channel.tenant_id, channel.id {_SOONER}
 """  # noqa: S608
 
-# What is heard again: the subjects of open causes that the jobs of a batch are behind.
+# After logs came in: the channels that changed, and whatever open causes may be over. Few causes are ever open.
+MARK_CHANNELS = f"""
+{_INSERT}
+SELECT gen_random_uuid(), %(tenant)s, 'channel', heard.id, %(now)s FROM (
+    SELECT unnest(%(changed)s::bigint[]) AS id
+    UNION SELECT incident.subject_id FROM alerts_incident incident
+    WHERE incident.tenant_id = %(tenant)s AND incident.state = 'open' AND incident.subject_kind = 'channel'
+) AS heard ORDER BY heard.id {_SOONER}
+"""  # noqa: S608
 MARK_CAUSES = f"""
 {_INSERT}
 SELECT gen_random_uuid(), %(tenant)s, cause.subject_kind, cause.subject_id, %(now)s FROM (
     SELECT DISTINCT incident.subject_kind, incident.subject_id FROM alerts_incident incident
     WHERE incident.tenant_id = %(tenant)s AND incident.state = 'open'
-          AND incident.subject_kind IN ('server', 'volume', 'site', 'channel')
+          AND incident.subject_kind IN ('server', 'site', 'volume')
 ) AS cause ORDER BY cause.subject_kind, cause.subject_id {_SOONER}
 """  # noqa: S608
 
@@ -139,8 +147,14 @@ def mark_groups_of_due_jobs(*, now: datetime) -> None:
         cursor.execute(MARK_FAILING, {"now": now})
 
 
+def mark_channels(tenant_id: int, changed: Collection[int], *, now: datetime) -> None:
+    """After logs came in: these channels, and those that stand in an open incident."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK_CHANNELS, {"tenant": tenant_id, "changed": sorted(changed), "now": now})
+
+
 def mark_causes(tenant_id: int, *, now: datetime) -> None:
-    """After logs came in: every open incident of a server, volume, site or channel may be over. Few are ever open."""
+    """After logs came in: every open incident of a server, site or volume may be over."""
     with connection.cursor() as cursor:
         cursor.execute(MARK_CAUSES, {"tenant": tenant_id, "now": now})
 

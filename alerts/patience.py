@@ -15,7 +15,7 @@ from alerts.facts import PROCESSING_PATIENCE, Subject, Unheard, Waiting
 UNHEARD_RECHECK = timedelta(minutes=15)
 #: While logs wait, the answer may change each time one is read.
 UNREAD_RECHECK = timedelta(minutes=1)
-#: The longest time that logs get to come in after an interruption of ours, and to be read.
+#: How long after an interruption of ours logs may still come in that it held up; how long they may take to be read.
 CATCHING_UP, DRAINING = timedelta(hours=1), timedelta(hours=3)
 
 
@@ -50,27 +50,25 @@ def ask_again_at(facts: Delayed, *, deadline: datetime, now: datetime) -> dateti
         return deadline
     unread_until = patient_until(facts, deadline=deadline)
     if unread_until is not None and now < unread_until:
-        return min(unread_until, now + UNREAD_RECHECK)
+        return unread_until if facts.awaiting_since is None else min(unread_until, now + UNREAD_RECHECK)
     waiting = waiting_for("", facts, deadline=deadline, now=now)
     return None if waiting is None else waiting.until
 
 
 def patient_until(facts: Delayed, *, deadline: datetime) -> datetime | None:
     """Until when unread logs delay the finding; None if none of them can matter."""
-    if facts.resumed_at is not None and deadline <= facts.resumed_at:
-        return _patient_after_interruption(facts.resumed_at, facts.awaiting_since, deadline=deadline)
-    if facts.awaiting_since is None:
+    if facts.resumed_at is not None and deadline <= facts.resumed_at + CATCHING_UP:
+        return _patient_after_interruption(facts.resumed_at, facts.awaiting_since)
+    if facts.awaiting_since is None or facts.awaiting_since > deadline:
         return None
-    if facts.resumed_at is not None and deadline < facts.resumed_at + PROCESSING_PATIENCE:
-        return deadline + PROCESSING_PATIENCE  # whatever waits then is older in substance
-    return deadline + PROCESSING_PATIENCE if facts.awaiting_since <= deadline else None
+    return deadline + PROCESSING_PATIENCE
 
 
-def _patient_after_interruption(resumed_at: datetime, awaiting: datetime | None, *, deadline: datetime) -> datetime:
+def _patient_after_interruption(resumed_at: datetime, awaiting: datetime | None) -> datetime:
     """Logs that our own interruption held up wait outside, where no queue shows them, and come in after it.
 
-    What was overdue for long when we came back shows a long interruption, and they take long to come. As long as a
-    log of that time is unread it may be the one; but no queue that is stuck delays a finding beyond ``DRAINING``.
+    As long as one of that time is unread it may be the one that is missed; but no queue that is stuck delays a finding
+    for longer than ``DRAINING``.
     """
-    catching_up = resumed_at + min(max(resumed_at - deadline, PROCESSING_PATIENCE), CATCHING_UP)
-    return resumed_at + DRAINING if awaiting is not None and awaiting <= catching_up else catching_up
+    caught_up = resumed_at + CATCHING_UP
+    return resumed_at + DRAINING if awaiting is not None and awaiting <= caught_up else caught_up

@@ -113,7 +113,6 @@ def judge(
     waiting = waiting_for(kind, facts, deadline=silent.deadline, now=now)
     if waiting is not None:
         return waiting
-    due = sum(1 for one in facts.due if one.at <= now)
     return Finding(
         kind=kind,
         subject=facts.subject,
@@ -126,7 +125,7 @@ def judge(
         evidence={
             "silent_since": silent.since.isoformat(),
             "jobs": facts.jobs,
-            "jobs_due": due,
+            "jobs_due": silent.jobs,
             "flagged_from": silent.deadline.isoformat(),
         },
     )

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 BATCH = 500
 #: The sweep runs every 15 seconds; a longer break than this is an interruption of ours.
 INTERRUPTION = timedelta(minutes=5)
-#: Interruptions nearer to each other than this count as one.
-STUMBLING = timedelta(hours=1)
+#: Interruptions nearer to each other than this count as one, unless the next is a long one: longer than the patience
+#: that the first was granted (``alerts.patience``).
+STUMBLING, LONG = timedelta(hours=4), timedelta(hours=1)
 #: How long a row that cannot be evaluated is left alone.
 PUT_OFF = timedelta(minutes=15)
 #: Receipts waiting longer than this make their tenant due.
@@ -91,7 +92,8 @@ DUE_JOBS = Due(
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
                 ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, job_id""",
-    put_off="UPDATE backups_jobstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
+    put_off="UPDATE backups_jobstate SET check_after = %(later)s "
+    "WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
     work=lambda tenant_id, ids, now: evaluate_jobs(tenant_id, ids, now=now),
 )
 DUES = (
@@ -187,13 +189,22 @@ def beat(*, now: datetime) -> None:
     """Note that the sweep works; after an interruption also when it began again.
 
     A further interruption soon after grants no further patience: else a service that stumbles on and on would call
-    nothing overdue, ever.
+    nothing overdue, ever. A last beat that lies ahead tells that our clock was set back: what was noted in that future
+    is worth nothing, and we begin again now.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts_heartbeat (name, at, resumed_at) VALUES ('sweep', %(now)s, NULL) "
-            "ON CONFLICT (name) DO UPDATE SET at = greatest(alerts_heartbeat.at, excluded.at), resumed_at = CASE "
-            "WHEN alerts_heartbeat.at < %(late)s AND coalesce(alerts_heartbeat.resumed_at < %(lately)s, true) "
+            "ON CONFLICT (name) DO UPDATE SET at = CASE WHEN alerts_heartbeat.at > %(ahead)s THEN excluded.at "
+            "ELSE greatest(alerts_heartbeat.at, excluded.at) END, resumed_at = CASE "
+            "WHEN alerts_heartbeat.at > %(ahead)s OR (alerts_heartbeat.at < %(late)s AND (alerts_heartbeat.at < "
+            "%(long)s OR coalesce(alerts_heartbeat.resumed_at < %(lately)s, true))) "
             "THEN excluded.at ELSE alerts_heartbeat.resumed_at END",
-            {"now": now, "late": now - INTERRUPTION, "lately": now - STUMBLING},
+            {
+                "now": now,
+                "ahead": now + INTERRUPTION,
+                "late": now - INTERRUPTION,
+                "lately": now - STUMBLING,
+                "long": now - LONG,
+            },
         )

@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError, transaction
 
 from alerts.evaluating import evaluate_jobs, mark_due
-from alerts.marking import TESTING, mark_causes, mark_tested
+from alerts.marking import TESTING, mark_causes, mark_channels, mark_tested
 from billing.ledger import enter_usage
 from msp.backups.recording import record_runs
 from msp.backups.selection_sizes import measure_deliveries
@@ -93,8 +93,9 @@ def carry(batch: Batch, *, now: datetime) -> None:
     note_heard(tenant_id, recorded.job_ids)
     measure_deliveries(tenant_id, placed.inventories, now=now)
     enter_usage(tenant_id, recorded.measurements, now=now)
-    mark_due(tenant_id, "client", recorded.client_ids, now=now)  # a state row: locked before any incident
-    mark_due(tenant_id, "channel", heard.changed, now=now)
+    # State rows of subjects: locked before any incident, and in the order of their kinds.
+    mark_channels(tenant_id, heard.changed, now=now)
+    mark_due(tenant_id, "client", recorded.client_ids, now=now)
     tested = {run.job_id for run in assigned.runs if run.log.operation in TESTING}
     mark_tested(tenant_id, jobs=recorded.job_ids, tested=tested, now=now)
     mark_causes(tenant_id, now=now)

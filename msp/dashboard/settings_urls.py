@@ -14,6 +14,7 @@ from msp.dashboard.views import settings_guess as guess
 from msp.dashboard.views import settings_hub as hub
 from msp.dashboard.views import settings_jobs as jobs
 from msp.dashboard.views import settings_keys as keys
+from msp.dashboard.views import settings_machines as machines
 from msp.dashboard.views import settings_mail as mail
 from msp.dashboard.views import settings_people as people
 from msp.dashboard.views import settings_pulling as pulling
@@ -66,6 +67,11 @@ urlpatterns: list[URLPattern] = [
     path("settings/servers/<uuid:uid>/key/", servers.rotate_key, name="server-key"),
     path("settings/servers/<uuid:uid>/mail/", mail.show_addresses, name="mail-addresses"),
     path("settings/servers/<uuid:uid>/mail/change/", mail.change_addresses, name="mail-addresses-change"),
+    path("settings/machines/", machines.list_machines, name="machines"),
+    path("settings/machines/new/", machines.new_machine, name="machine-new"),
+    path("settings/machines/<uuid:uid>/", machines.edit_machine, name="machine"),
+    path("settings/machines/<uuid:uid>/waive/", machines.waive, name="machine-waive"),
+    path("settings/jobs/<uuid:uid>/gone/", machines.settle, name="job-settle"),
     path("settings/mailboxes/", mail.list_mailboxes, name="mailboxes"),
     path("settings/mailboxes/new/", mail.new_mailbox, name="mailbox-new"),
     path("settings/mailboxes/<uuid:uid>/", mail.edit_mailbox, name="mailbox"),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from alerts import facts as facts_module
 from alerts.facts import SEVERITIES, CannotCheck, ComponentTrouble, Facts, Finding, RunPoint, Waiting
+from alerts.group_facts import ChannelFacts, Due, GroupFacts, MachineFacts, SelectionFacts
 from alerts.inheritance import Resolved, resolve_all
 from alerts.params import BadParams, read_params, value_words
 from alerts.rules import HEARTBEAT, RULES, Rule, check_subject, rules_for
@@ -63,7 +64,46 @@ client_subjects = st.builds(
     client_facts, active=st.booleans(), quota_bytes=st.none() | st.just(10**12), protected_bytes=sizes, measured_at=past
 )
 tenant_subjects = st.builds(tenant_facts, active=st.booleans(), awaiting_since=past, waiting=st.integers(0, 5))
-FACTS: dict[str, st.SearchStrategy[Any]] = {"job": job_subjects, "client": client_subjects, "tenant": tenant_subjects}
+dues = st.lists(st.builds(Due, at=moments, job_id=st.integers(1, 9), server_id=st.integers(1, 3)), max_size=9)
+
+
+def heard_before(facts: Any, due: list[Due]) -> Any:
+    """The same group with those deadlines that its newest log leaves open, as loading gives them."""
+    later = sorted(one for one in due if facts.heard_at is None or one.at > facts.heard_at)
+    return dataclasses.replace(facts, due=tuple(later), jobs=len(later) + 3)
+
+
+def group_subjects(kind: str) -> st.SearchStrategy[GroupFacts]:
+    groups = st.builds(
+        GroupFacts, kind=st.just(kind), group_id=st.just(7), tenant_id=st.just(1), name=st.just("backup01"),
+        active=st.booleans(), registered_at=past, heard_at=past, awaiting_since=past, resumed_at=past,
+        capacity_bytes=sizes, used_bytes=sizes, measured_at=past,
+    )  # fmt: skip
+    return st.builds(heard_before, groups, dues)
+
+
+channels = st.builds(
+    ChannelFacts,
+    tenant_id=st.just(1), channel_id=st.just(8), name=st.just("reports"),
+    kind=st.sampled_from(["mailbox", "pull", "mail", "folder", "format"]),
+    active=st.booleans(), registered_at=past, heard_at=past, awaiting_since=past, resumed_at=past,
+    recent=st.lists(st.tuples(moments, st.booleans()), max_size=20).map(lambda told: tuple(sorted(told))),
+    days=st.sampled_from([{}, {(NOON.date() - timedelta(days=ago)).isoformat(): 9 for ago in range(40)}]),
+    failing_since=past, error=st.sampled_from(["", "login refused", "Login refused."]),
+)  # fmt: skip
+selections = st.builds(SelectionFacts, tenant_id=st.just(1), client_id=st.just(2), selection_id=st.just(3),
+                       active=st.booleans(), registered_at=moments)  # fmt: skip
+machines = st.builds(MachineFacts, tenant_id=st.just(1), client_id=st.just(2), machine_id=st.just(4),
+                     active=st.booleans(), registered_at=moments)  # fmt: skip
+FACTS: dict[str, st.SearchStrategy[Any]] = {
+    "job": job_subjects,
+    "client": client_subjects,
+    "tenant": tenant_subjects,
+    "selection": selections,
+    "machine": machines,
+    **{kind: group_subjects(kind) for kind in ("server", "site", "volume")},
+    "channel": st.builds(heard_before, channels, dues),
+}
 
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 

@@ -19,7 +19,7 @@ from alerts.queries import (
     settings_of_scopes,
 )
 from alerts.rules_here import rules_here
-from msp.backups.models import OUTCOMES
+from msp.backups.models import OUTCOMES, BackupJob
 from msp.backups.queries import days_of_jobs, find_job, runs_of_job, size_trend
 from msp.backups.selection_queries import sizes_of_selections
 from msp.dashboard.queries import DAYS, mark_days
@@ -44,6 +44,7 @@ def show_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     outcome = request.GET.get("outcome", "")
     context = {
         "job": job,
+        "gone": BackupJob.objects.of(reach.tenant_id).values("gone_at", "gone_because").get(pk=job.id),
         "clock": explain_clocks(reach, [job], settings, now=request.now)[job.id],
         "guess": find_guess(reach.tenant_id, job.id),
         "rules": rules_here(reach.tenant_id, job.id, settings[job.id], now=request.now),

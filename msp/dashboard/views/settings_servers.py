@@ -15,6 +15,7 @@ from django.urls import reverse
 from alerts.acting import settings_changed
 from msp.channels.addressing import addresses_of
 from msp.dashboard.arrivals import formats_of, label_of, read_recent, troubles_of
+from msp.dashboard.filling import volumes_of
 from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import Field
 from msp.dashboard.permits import OPERATE, SETTINGS, action, needs
@@ -121,6 +122,7 @@ def _about(request: StaffRequest, row: BackupServer) -> dict[str, Any]:
         "arrivals": read_recent(tenant, row, now=request.now),
         "troubles": troubles_of(tenant, row),
         "products": [{"name": name, "label": label_of(name), "tabs": ways_of(name, filling)} for name in sent],
+        "volumes": volumes_of(row, now=request.now),
         "address": filling.address,
         "listens": settings.BACKLEDGER.smtp_port != 0,
     }

@@ -253,7 +253,8 @@ def test_it_waits_for_what_may_be_on_its_way() -> None:
     resumed = DEADLINE + 26 * HOUR
     down = job_facts(**NIGHTLY, resumed_at=resumed)
     assert isinstance(did_not_start.check(down, PARAMS, resumed), Waiting)
-    assert isinstance(did_not_start.check(down, PARAMS, resumed + 15 * MINUTE), Finding)
+    assert isinstance(did_not_start.check(down, PARAMS, resumed + 60 * MINUTE - MINUTE), Waiting)
+    assert isinstance(did_not_start.check(down, PARAMS, resumed + 60 * MINUTE), Finding)
     silent = job_facts(**NIGHTLY, unheard=Unheard(since=NOON, what="the mailbox is silent"))
     assert isinstance(did_not_start.check(silent, PARAMS, DEADLINE + 9 * DAY), Waiting)
 

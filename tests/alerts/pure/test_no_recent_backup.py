@@ -113,21 +113,32 @@ def test_a_younger_unread_log_delays_nothing() -> None:
 
 
 def test_after_an_outage_of_ours_the_waiting_logs_are_read_first() -> None:
+    """A queue that is stuck delays it for three hours at most; that is told by a rule of its own."""
     resumed = DEADLINE + 20 * HOUR
-    facts: dict[str, Any] = {"last_good_at": NOON, "resumed_at": resumed}
-    answer = no_recent_backup.check(job_facts(**facts, awaiting_since=resumed + MINUTE), OVERDUE, resumed + 2 * MINUTE)
+    facts: dict[str, Any] = {"last_good_at": NOON, "resumed_at": resumed, "awaiting_since": resumed + HOUR}
+    answer = no_recent_backup.check(job_facts(**facts), OVERDUE, resumed + 2 * HOUR)
     assert isinstance(answer, Waiting)
-    assert answer.until == resumed + 15 * MINUTE
-    assert is_overdue(resumed + 15 * MINUTE, **facts, awaiting_since=resumed + MINUTE)
+    assert answer.until == resumed + 3 * HOUR
+    assert is_overdue(resumed + 3 * HOUR, **facts)
+    assert is_overdue(resumed + HOUR, **(facts | {"awaiting_since": resumed + HOUR + SECOND}))
 
 
-def test_after_an_outage_of_ours_logs_that_still_wait_outside_get_the_same_time() -> None:
+@pytest.mark.parametrize("before", [20 * HOUR, MINUTE, -HOUR])
+def test_after_an_outage_of_ours_logs_that_still_wait_outside_get_an_hour(before: timedelta) -> None:
     """At the first sweep no log is in the queue yet: mails, folders and senders' repeats come in after it."""
-    resumed = DEADLINE + 20 * HOUR
+    resumed = DEADLINE + before
     facts: dict[str, Any] = {"last_good_at": NOON, "resumed_at": resumed}
-    assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed), Waiting)
-    assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed + 15 * MINUTE - SECOND), Waiting)
-    assert is_overdue(resumed + 15 * MINUTE, **facts)
+    if before > timedelta():
+        assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed), Waiting)
+        assert no_recent_backup.check_after(job_facts(**facts), OVERDUE, resumed) == resumed + HOUR
+        assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, resumed + HOUR - SECOND), Waiting)
+    assert is_overdue(resumed + HOUR, **facts)
+
+
+def test_what_is_due_soon_after_an_outage_may_have_run_in_it() -> None:
+    facts: dict[str, Any] = {"last_good_at": NOON, "resumed_at": DEADLINE - 10 * MINUTE}
+    assert isinstance(no_recent_backup.check(job_facts(**facts), OVERDUE, DEADLINE + 50 * MINUTE - SECOND), Waiting)
+    assert is_overdue(DEADLINE + 50 * MINUTE, **facts)
 
 
 def test_an_outage_long_past_delays_nothing() -> None:
