@@ -236,7 +236,7 @@ def test_a_batch_takes_a_fixed_number_of_statements(world: World) -> None:
         statements(40, warm * 1000)
     small, large = statements(2, 5000), statements(40, 6000)
     assert small <= large <= small + 2  # two more learn a schedule, where a job has runs enough and it is a new day
-    assert large < 45
+    assert large < 52  # histories, channels and causes take a dozen between them
 
 
 def test_tenants_do_not_mix(world: World) -> None:
