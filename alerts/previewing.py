@@ -38,6 +38,7 @@ _NEVER = 1 << 60
 NOT_FROM_RUNS: Mapping[str, str] = {
     "size_drift": "it compares measurements of the selection, which this preview does not play again",
     "still_running": "once a run has ended, nothing keeps how long it was seen running",
+    "machine_gone": "it rests on what the product lists today, which runs do not tell",
     "clock_skew": "it rests on when logs came in, which this preview does not play again",
 }
 

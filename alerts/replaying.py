@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
-from alerts.deciding import Change, IncidentValues, apply_changes, decide
+from alerts.deciding import Change, IncidentValues, Life, apply_changes, decide
 from alerts.facts import ComponentTrouble, JobFacts, RunPoint
 from alerts.inheritance import Resolved
 from alerts.rules import check_subject, no_recent_backup
@@ -22,6 +22,9 @@ from msp.backups.points import MOST_POINTS, error_key
 
 #: As many finished backups as the stored history of a job keeps.
 HISTORY = MOST_POINTS
+#: Each time that the rule finds something is told by itself, also where the incident would have been kept open because
+#: it came back so often: a setting that makes a job flap is to be seen as such.
+_UNDAMPED = Life(flaps=0)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: The facts that are the state's own, under the same name in both.
@@ -139,7 +142,7 @@ class _Player:
         """Ask the rule and decide."""
         checked = check_subject(self.facts, self.settings, now)
         answers = [one for one in checked.answers if one.kind == self.kind]
-        changes = decide(answers, self.incidents, now=now)
+        changes = decide(answers, self.incidents, now=now, life=_UNDAMPED)
         self.incidents = apply_changes(self.incidents, changes)
         for change in changes:
             self._note(change, now=now)

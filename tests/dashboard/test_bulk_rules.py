@@ -141,6 +141,6 @@ def test_the_page_of_a_job_says_what_each_rule_says_and_by_which_setting(
     page = " ".join(technician.get(reverse("job", args=[world.job.uid])).content.decode().split())
     here = page[page.index('id="rules-here"') :]
     assert 'Tolerance: 33 hours <span class="badge badge-accent">client Acme Dental</span>' in here
-    assert "asked again with the next log" in here
+    assert "<dt>Asked again</dt><dd>with the next log</dd>" in here
     assert "cannot be checked" in here
     assert "fine" in here
