@@ -50,7 +50,8 @@ class ProofFacts:
 @dataclass(frozen=True, kw_only=True)
 class SelectionFacts:
     """A selection, its jobs and its proofs. ``test_interval_days`` is the policy's; ``waived_until`` a signed waiver of
-    restore tests (None without one, the far future for one without an end).
+    restore tests (None without one, the far future for one without an end). ``failure_accepted_at`` is when a person
+    last accepted that a restore had failed: only a later test counts.
     """
 
     tenant_id: int
@@ -71,6 +72,7 @@ class SelectionFacts:
     test_interval_days: int | None = None
     copies: int | None = None
     waived_until: datetime | None = None
+    failure_accepted_at: datetime | None = None
     unheard: Unheard | None = None
     awaiting_since: datetime | None = None
     resumed_at: datetime | None = None

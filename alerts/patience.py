@@ -15,6 +15,8 @@ from alerts.facts import PROCESSING_PATIENCE, Subject, Unheard, Waiting
 UNHEARD_RECHECK = timedelta(minutes=15)
 #: While logs wait, the answer may change each time one is read.
 UNREAD_RECHECK = timedelta(minutes=1)
+#: After an interruption of ours many jobs wait, and for longer.
+DRAINING_RECHECK = timedelta(minutes=5)
 #: How long after an interruption of ours logs may still come in that it held up; how long they may take to be read.
 CATCHING_UP, DRAINING = timedelta(hours=1), timedelta(hours=3)
 
@@ -50,7 +52,10 @@ def ask_again_at(facts: Delayed, *, deadline: datetime, now: datetime) -> dateti
         return deadline
     unread_until = patient_until(facts, deadline=deadline)
     if unread_until is not None and now < unread_until:
-        return unread_until if facts.awaiting_since is None else min(unread_until, now + UNREAD_RECHECK)
+        if facts.awaiting_since is None:
+            return unread_until
+        is_short = unread_until - deadline <= PROCESSING_PATIENCE
+        return min(unread_until, now + (UNREAD_RECHECK if is_short else DRAINING_RECHECK))
     waiting = waiting_for("", facts, deadline=deadline, now=now)
     return None if waiting is None else waiting.until
 
