@@ -23,7 +23,10 @@ QUIET_CLIENT_STATES = ("suspended", "deleted")
 
 JOB_FACTS = """
 SELECT job.id AS job_id, job.selection_id, selection.client_id, client.reseller_id, job.server_id, job.registered_at,
-       job.role, job.volume_id, server.site_id, job.gone_at, job.gone_because,
+       job.role, job.volume_id, server.site_id, CASE WHEN NOT EXISTS (
+           SELECT 1 FROM alerts_incident settled WHERE settled.tenant_id = job.tenant_id AND settled.state = 'closed'
+               AND settled.fingerprint = 'machine_gone:job:' || job.id AND settled.closed_by_hand
+               AND settled.closed_at >= job.gone_at) THEN job.gone_at END AS gone_at, job.gone_because,
        coalesce(machine.machine_class, 'server') AS machine_class,
        tenant.name AS tenant, client.name AS client, server.name AS server, selection.name AS selection,
        job.name AS job, tenant.timezone AS tenant_zone,

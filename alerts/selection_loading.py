@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 
 from alerts.evaluating import QUIET_CLIENT_STATES, load_resumed_at
+from alerts.facts import Outcome
 from alerts.group_facts import CopyFacts, ProofFacts, SelectionFacts
 
 #: The end of a waiver that has none.
@@ -26,7 +27,10 @@ SELECT selection.id, selection.client_id, client.reseller_id, selection.register
        selection.state = 'active' AND tenant.state = 'active' AND client.state <> ALL(%(quiet)s),
        NOT client.tickets_enabled, policy.test_interval_days, policy.copies,
        waiver.signed, waiver.endless, waiver.ends_on,
-       (SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s)
+       (SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s),
+       (SELECT max(accepted.closed_at) FROM alerts_incident accepted
+        WHERE accepted.tenant_id = selection.tenant_id AND accepted.state = 'closed' AND accepted.closed_by_hand
+              AND accepted.fingerprint = 'restore_failed:selection:' || selection.id)
 FROM estate_selection selection
 JOIN estate_client client ON client.id = selection.client_id
 JOIN tenants_tenant tenant ON tenant.id = selection.tenant_id
@@ -65,15 +69,28 @@ ORDER BY job.selection_id, job.id
 """
 
 
+# What people tried themselves; a restore that brought back only a part is no good one, and no failed one either.
+TESTS = """
+SELECT selection_id, tested_at, result, seconds, restored_bytes, tested_by FROM (
+    SELECT test.*, row_number() OVER (PARTITION BY selection_id, result ORDER BY tested_at DESC) AS place
+    FROM alerts_restoretest test WHERE test.tenant_id = %(tenant)s AND test.selection_id = ANY(%(ids)s)
+) AS newest WHERE place = 1
+"""
+
+
 def load_selection_facts(tenant_id: int, ids: Collection[int], now: datetime) -> tuple[SelectionFacts, ...]:
-    """Facts of these selections in four statements."""
+    """Facts of these selections in five statements."""
     wanted = {"tenant": tenant_id, "ids": sorted(ids), "quiet": list(QUIET_CLIENT_STATES)}
     resumed_at = load_resumed_at()
     jobs: dict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in rows_of(JOBS, wanted):
         jobs[row[0]].append(row)
+    tests: dict[int, list[ProofFacts]] = defaultdict(list)
+    for row in rows_of(TESTS, wanted):
+        tests[row[0]].append(_test_of(row))
     return tuple(
-        _selection_facts(tenant_id, row, jobs[row[0]], resumed_at=resumed_at) for row in rows_of(SELECTIONS, wanted)
+        _selection_facts(tenant_id, row, jobs[row[0]], tests[row[0]], resumed_at=resumed_at)
+        for row in rows_of(SELECTIONS, wanted)
     )
 
 
@@ -94,7 +111,12 @@ def waiver_end(*, signed: bool, endless: bool, ends_on: date | None, zone: str) 
 
 
 def _selection_facts(
-    tenant_id: int, row: Sequence[Any], jobs: Sequence[Sequence[Any]], *, resumed_at: datetime | None
+    tenant_id: int,
+    row: Sequence[Any],
+    jobs: Sequence[Sequence[Any]],
+    tests: Sequence[ProofFacts],
+    *,
+    resumed_at: datetime | None,
 ) -> SelectionFacts:
     return SelectionFacts(
         tenant_id=tenant_id,
@@ -112,9 +134,10 @@ def _selection_facts(
         copies=row[11],
         waived_until=waiver_end(signed=row[12], endless=row[13], ends_on=row[14], zone=row[7]),
         awaiting_since=row[15],
+        failure_accepted_at=row[16],
         resumed_at=resumed_at,
         jobs=tuple(_copy_facts(job) for job in jobs),
-        restore=newest_proof(_restore_of(job) for job in jobs),
+        restore=newest_proof([*(_restore_of(job) for job in jobs), *tests]),
         verify=newest_proof(_verify_of(job) for job in jobs),
     )
 
@@ -142,6 +165,20 @@ def _restore_of(job: Sequence[Any]) -> ProofFacts:
         restored_bytes=job[12],
         checksum_ok=job[16] if newer else None,
         job=job[2],
+    )
+
+
+def _test_of(row: Sequence[Any]) -> ProofFacts:
+    """A person's own restore test, told by its name instead of a job's."""
+    result = {"good": "success", "failed": "failure", "partial": "warning"}
+    good = row[2] == "good"
+    return ProofFacts(
+        tried_at=row[1],
+        outcome=cast("Outcome", result[row[2]]),
+        good_at=row[1] if good else None,
+        seconds=row[3] if good else None,
+        restored_bytes=row[4] if good else None,
+        job=row[5],
     )
 
 

@@ -70,6 +70,8 @@ def _looked_at(facts: SelectionFacts, params: Params) -> list[tuple[str, ProofFa
 def _is_bad(proof: ProofFacts, facts: SelectionFacts) -> bool:
     if proof.tried_at is None or not (proof.outcome in ("failure", "missed") or proof.checksum_ok is False):
         return False
+    if facts.failure_accepted_at is not None and proof.tried_at <= facts.failure_accepted_at:
+        return False
     return facts.restore.good_at is None or facts.restore.good_at <= proof.tried_at
 
 

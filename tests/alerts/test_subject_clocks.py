@@ -9,11 +9,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from alerts.acting import settings_changed
+from alerts.acting import close_by_hand, settings_changed
 from alerts.estate_loading import load_machine_facts, load_volume_facts
 from alerts.evaluating import mark_due
 from alerts.marking import ensure_clocks, mark_tested
-from alerts.models import Incident, SubjectState
+from alerts.models import Incident, RestoreTest, SubjectState
 from alerts.selection_loading import ENDLESS, load_selection_facts
 from alerts.sweeping import sweep
 from msp.backups.models import JobState
@@ -226,9 +226,9 @@ def test_every_active_subject_gets_a_clock_and_the_census_counts_those_without(w
     make_machine(world, "left", state="retired")
     make_volume(world, used=1, capacity=2)
     reach = Reach(world.tenant.pk, None)
-    assert take_census(reach, now=NOW).subjects_without_clock == 4  # with the selection and the account
+    assert take_census(reach, now=NOW).subjects_without_clock == 5  # with selection, server and account
     assert any("have no clock" in fault for fault in take_census(reach, now=NOW).faults(NOW))
-    assert ensure_clocks(now=NOW) == 4 + 1  # and the other account
+    assert ensure_clocks(now=NOW) == 5 + 2  # and the other account with its server
     assert ensure_clocks(now=NOW) == 0
     assert take_census(reach, now=NOW).subjects_without_clock == 0
 
@@ -240,7 +240,7 @@ def test_a_change_of_settings_makes_all_of_a_tenant_due_and_nothing_of_another(w
     due = SubjectState.objects.of(world.tenant).filter(check_after=NOW)
     assert set(due.values_list("subject_kind", "subject_id")) == {
         ("selection", world.job.selection_id), ("machine", machine.pk), ("volume", volume.pk),
-        ("tenant", world.tenant.pk),
+        ("tenant", world.tenant.pk), ("server", world.server.pk),
     }  # fmt: skip
     assert not SubjectState.objects.of(world.other).exists()
 
@@ -280,3 +280,26 @@ def test_what_waits_in_the_inbox_for_a_day_is_one_incident_of_the_account(world:
     assert incident.summary.endswith("2 of a job nobody knows, 1 that cannot be read.")
     InboxItem.objects.of(world.tenant).update(state="settled")
     assert sweep_kind(world, "tenant", world.tenant.pk, now=NOW + 23 * HOUR) is None
+
+
+def test_a_persons_own_restore_test_counts_as_a_logs_does(world: World) -> None:
+    selection = world.job.selection
+    values = {"selection": selection, "client_id": world.client.pk, "tested_by": "A. Tech", "what": "one folder",
+              "recorded_by": "A. Tech", "recorded_at": NOW}  # fmt: skip
+    for result, ago in (("good", 9 * DAY), ("failed", 5 * DAY), ("partial", DAY)):
+        RestoreTest.objects.of(world.tenant).create(result=result, tested_at=NOW - ago, seconds=90, **values)
+    set_state(world, last_restore_try_at=NOW - 20 * DAY, last_restore_at=NOW - 20 * DAY, last_restore_outcome="success")
+    (facts,) = load_selection_facts(world.tenant.pk, [selection.pk], NOW)
+    assert (facts.restore.good_at, facts.restore.seconds, facts.restore.job) == (NOW - 9 * DAY, 90, "A. Tech")
+    assert (facts.restore.tried_at, facts.restore.outcome) == (NOW - DAY, "warning")
+
+
+def test_a_failed_restore_that_a_person_accepted_does_not_come_back_by_itself(world: World) -> None:
+    selection = world.job.selection
+    set_state(world, last_restore_try_at=NOW - HOUR, last_restore_outcome="failure", last_restore_at=NOW - DAY)
+    incident = sweep_kind(world, "selection", selection.pk)
+    assert incident is not None
+    close_by_hand(world.tenant, incident.uid, actor="Tech", reason="The disk was swapped.", now=NOW)
+    assert sweep_kind(world, "selection", selection.pk, now=NOW + 9 * DAY) is None
+    set_state(world, last_restore_try_at=NOW + 10 * DAY)
+    assert sweep_kind(world, "selection", selection.pk, now=NOW + 11 * DAY) is not None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from alerts.acting import close_by_hand
 from alerts.evaluating import evaluate_jobs
 from alerts.models import Incident
 from msp.backups.changing import change_job, move_job_server
@@ -83,6 +84,15 @@ def test_a_person_says_that_it_is_still_there(world: World) -> None:
     assert (job.state, job.gone_at) == ("active", None)
     with pytest.raises(BadChange, match="nothing to confirm"):
         confirm_left(world.tenant, world.job.pk, actor=ACTOR)
+
+
+def test_an_incident_that_a_person_closed_as_a_mistake_does_not_come_back(world: World) -> None:
+    listing(world, there=[], gone=["files"])
+    evaluate_jobs(world.tenant.pk, [world.job.pk], now=NOW)
+    incident = Incident.objects.of(world.tenant).get(kind="machine_gone")
+    close_by_hand(world.tenant, incident.uid, actor="Tech", reason="Renamed.", now=NOW + timedelta(hours=1))
+    evaluate_jobs(world.tenant.pk, [world.job.pk], now=NOW + 9 * DAY)
+    assert not Incident.objects.of(world.tenant).filter(kind="machine_gone", state="open").exists()
 
 
 def test_a_job_that_moves_keeps_its_clocks(world: World) -> None:
