@@ -36,12 +36,13 @@ def register_machine(
             machine: Machine = Machine.objects.of(tenant).create(client=client, registered_at=actor.now, **values)
             record_change(tenant, machine, "machine registered", {}, _told(values), actor=actor)
     except IntegrityError:
-        raise _taken(tenant, client.pk, values["name"]) from None
+        raise _taken(tenant, client.pk, name) from None
     return machine
 
 
 def change_machine(tenant: Tenant, machine_id: int, values: Mapping[str, Any], *, actor: Actor) -> Machine:
     """Set some of MACHINE_VALUES. A machine that was waived and is expected again keeps its waivers as history."""
+    machine: Machine = Machine.objects.of(tenant).get(pk=machine_id)
     try:
         with transaction.atomic():
             machine = _lock(tenant, machine_id)

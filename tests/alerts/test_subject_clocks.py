@@ -63,7 +63,8 @@ def sweep_kind(world: World, kind: str, subject_id: int, *, now: datetime = NOW)
 
 
 def clock_of(world: World, kind: str, subject_id: int) -> datetime | None:
-    return SubjectState.objects.of(world.tenant).get(subject_kind=kind, subject_id=subject_id).check_after
+    clock: SubjectState = SubjectState.objects.of(world.tenant).get(subject_kind=kind, subject_id=subject_id)
+    return clock.check_after
 
 
 def test_a_selection_never_restored_opens_one_incident_of_its_client(world: World) -> None:

@@ -32,7 +32,8 @@ def listing(world: World, *, there: list[str], gone: list[str], now: datetime = 
 
 
 def gone_at(world: World, job: BackupJob | None = None) -> datetime | None:
-    return BackupJob.objects.of(world.tenant).get(pk=(job or world.job).pk).gone_at
+    at: datetime | None = BackupJob.objects.of(world.tenant).get(pk=(job or world.job).pk).gone_at
+    return at
 
 
 def test_a_job_that_a_whole_list_lacks_is_noted_once_and_taken_back_when_listed(world: World) -> None:

@@ -41,7 +41,7 @@ class Reading(StrictSerializer):
 
 
 class Readings(StrictSerializer):
-    readings = Reading(many=True, allow_empty=False, max_length=MOST)
+    readings = serializers.ListField(child=Reading(), allow_empty=False, max_length=MOST)
 
 
 EXAMPLE = {
