@@ -123,6 +123,9 @@ def _touched(scope_id: int, name: str, row: RuleSetting | None, change: BulkChan
         parameters=parameters,
         enabled=row.enabled if row else None,
         severity=(row.severity or None) if row else None,
+        hold_minutes=row.hold_minutes if row else None,
+        escalate_hours=row.escalate_hours if row else None,
+        tells=(row.tells or None) if row else None,
     )
     return Touched(scope_id=scope_id, name=name, before=before, after=change.value, setting=setting)
 

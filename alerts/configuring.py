@@ -16,14 +16,20 @@ from django.db import transaction
 from alerts.acting import settings_changed
 from alerts.agreeing import check_agreement
 from alerts.evaluating import mark_due
-from alerts.facts import SEVERITIES, Severity
-from alerts.inheritance import ScopeKind, Setting
-from alerts.models import SCOPES, RuleSetting
+from alerts.facts import SEVERITIES, Severity, Tells
+from alerts.inheritance import OWN, ScopeKind, Setting
+from alerts.models import SCOPES, TELLS, RuleSetting
 from alerts.params import BadParams, read_params
 from alerts.rules import RULES
 from msp.estate.models import Client
 from msp.tenants import audit
 from msp.tenants.models import Tenant
+
+#: What every rule has besides its severity: label, unit and the greatest value.
+TIMES: Mapping[str, tuple[str, str, int]] = {
+    "hold_minutes": ("Hold", "minutes", 10_080),
+    "escalate_hours": ("Escalate after", "hours", 8_784),
+}
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,14 @@ class RuleScope:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleValues:
-    """What a setting says; None and absent parameters are left to farther levels."""
+    """What a setting says; None, empty and absent ones are left to farther levels. ``escalate_hours`` 0: never."""
 
     parameters: Mapping[str, Any]
     enabled: bool | None = None
     severity: str = ""
+    hold_minutes: int | None = None
+    escalate_hours: int | None = None
+    tells: str = ""
 
 
 def put_setting(
@@ -51,7 +60,7 @@ def put_setting(
     KeyError for an unknown rule.
     """
     check_setting(tenant, kind, scope, values)
-    wanted = {"parameters": dict(values.parameters), "enabled": values.enabled, "severity": values.severity}
+    wanted = _record(values)
     with transaction.atomic():
         before = _lock(tenant, kind, scope)
         if before is not None and _record(before) == wanted:
@@ -103,6 +112,12 @@ def _check(kind: str, scope: RuleScope, values: RuleValues) -> None:
         raise ValueError(f"{scope.kind} is no level of settings")
     if values.severity and values.severity not in SEVERITIES:
         raise BadParams("severity", f"A severity is {', '.join(SEVERITIES)} or empty, not {values.severity!r}.")
+    if values.tells and values.tells not in TELLS:
+        raise BadParams("tells", f"It tells {' or '.join(TELLS)} or is empty, not {values.tells!r}.")
+    for name, (label, unit, most) in TIMES.items():
+        told = getattr(values, name)
+        if told is not None and not 0 <= told <= most:
+            raise BadParams(name, f"{label} must be from 0 to {most:,} {unit}, not {told}.")
 
 
 def _as_setting(kind: str, scope: RuleScope, values: RuleValues) -> Setting:
@@ -114,6 +129,9 @@ def _as_setting(kind: str, scope: RuleScope, values: RuleValues) -> Setting:
         parameters=values.parameters,
         enabled=values.enabled,
         severity=cast(Severity, values.severity) if values.severity else None,
+        hold_minutes=values.hold_minutes,
+        escalate_hours=values.escalate_hours,
+        tells=cast(Tells, values.tells) if values.tells else None,
     )
 
 
@@ -123,8 +141,8 @@ def _lock(tenant: Tenant, kind: str, scope: RuleScope) -> RuleSetting | None:
     return found
 
 
-def _record(setting: RuleSetting) -> dict[str, Any]:
-    return {"parameters": setting.parameters, "enabled": setting.enabled, "severity": setting.severity}
+def _record(told: RuleSetting | RuleValues) -> dict[str, Any]:
+    return {"parameters": dict(told.parameters), **{name: getattr(told, name) for name in OWN}}
 
 
 def _audit(

@@ -12,6 +12,7 @@ from datetime import datetime
 from alerts.configuring import RuleScope, RuleValues, put_setting
 from alerts.evaluating import load_settings
 from alerts.facts import Learned
+from alerts.inheritance import OWN
 from alerts.job_loading import load_job_facts
 from alerts.models import RuleSetting
 from alerts.rules import did_not_start
@@ -44,7 +45,6 @@ def leave_guess(tenant: Tenant, job: BackupJob, *, actor: str, now: datetime) ->
     row = RuleSetting.objects.of(tenant).filter(kind=kind, scope_kind="job", scope_id=job.pk).first()
     values = RuleValues(
         parameters={**(row.parameters if row else {}), "learned_confidence": 0},
-        enabled=row.enabled if row else None,
-        severity=row.severity if row else "",
+        **({name: getattr(row, name) for name in OWN} if row else {}),
     )
     put_setting(tenant, kind, RuleScope("job", job.pk, job.name), values, actor=actor, now=now)

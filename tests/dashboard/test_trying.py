@@ -108,3 +108,18 @@ def test_jobs_of_other_clients_are_not_counted(world: World, technician: Browser
     elsewhere = make_job(world.tenant, world.server, world.resold_client, "mail")
     scene.make_run(elsewhere, at=scene.now() - timedelta(days=50))
     assert "on 1 job." in try_at(technician, world, "errors")
+
+
+def test_hold_escalation_and_whom_it_tells_are_set_and_say_where_they_come_from(
+    world: World, technician: Browser
+) -> None:
+    address = reverse("rule-change", args=["client", world.client.uid, "errors"])
+    typed = {"errors-hold_minutes": "45", "errors-escalate_hours": "24", "errors-tells": "report", "do": "save"}
+    assert technician.post(address, typed).status_code == 302
+    row = RuleSetting.objects.of(world.tenant).get()
+    assert (row.hold_minutes, row.escalate_hours, row.tells) == (45, 24, "report")
+    page = technician.get(reverse("rules-of", args=["job", world.job.uid])).content.decode()
+    assert "Inherited: 45 minutes, from client Acme Dental." in page
+    assert "Inherited: only lists and reports, from client Acme Dental." in page
+    refused = technician.post(address, {"errors-hold_minutes": "99999", "do": "save"})
+    assert (refused.status_code, "Hold must be from 0 to 10,080 minutes" in refused.content.decode()) == (422, True)

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from alerts.configuring import RuleScope, RuleValues, put_setting, remove_setting
 from alerts.facts import SEVERITIES
-from alerts.models import SCOPES
+from alerts.models import SCOPES, TELLS
 from alerts.params import BadParams
 from alerts.rules import RULES, Rule
 from msp.api import queries
@@ -60,6 +60,9 @@ class RuleSettingSerializer(serializers.Serializer[Any]):
     parameters = serializers.DictField(source="row.parameters")
     enabled = serializers.BooleanField(source="row.enabled", allow_null=True)
     severity = serializers.CharField(source="row.severity")
+    hold_minutes = serializers.IntegerField(source="row.hold_minutes", allow_null=True)
+    escalate_hours = serializers.IntegerField(source="row.escalate_hours", allow_null=True)
+    tells = serializers.CharField(source="row.tells")
     updated_at = serializers.DateTimeField(source="row.updated_at")
 
 
@@ -74,6 +77,23 @@ class SettingValues(StrictSerializer):
     )
     enabled = serializers.BooleanField(default=None, allow_null=True, help_text="null: as farther levels say.")
     severity = WordField(("", *SEVERITIES), default="", help_text="Empty: as farther levels or the rule say.")
+    hold_minutes = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        min_value=0,
+        max_value=10_080,
+        help_text="Before anybody is told; null: inherited.",
+    )
+    escalate_hours = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        min_value=0,
+        max_value=8_784,
+        help_text="The severity rises a step each time it is open for so long; 0 never, null: inherited.",
+    )
+    tells = WordField(
+        ("", *TELLS), default="", help_text="ticket, or report: lists and reports only. Empty: inherited."
+    )
 
 
 RULE = {
@@ -104,6 +124,9 @@ SETTING = {
     "parameters": {"grace_minutes": 120},
     "enabled": None,
     "severity": "",
+    "hold_minutes": None,
+    "escalate_hours": None,
+    "tells": "",
     "updated_at": "2026-11-20T09:00:00Z",
 }
 KIND_PATH = OpenApiParameter(

@@ -11,9 +11,9 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from alerts.configuring import RuleScope, RuleValues, put_setting, remove_setting
+from alerts.configuring import TIMES, RuleScope, RuleValues, put_setting, remove_setting
 from alerts.facts import SEVERITIES
-from alerts.inheritance import Resolved, Setting, resolve
+from alerts.inheritance import OWN, Resolved, Setting, resolve
 from alerts.models import RuleSetting
 from alerts.params import BadParams, value_words
 from alerts.rules import RULES, Rule
@@ -34,6 +34,7 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "selection": ("job",),
     "job": ("job",),
 }
+TELLS_CHOICES = (("", "as inherited"), ("ticket", "a ticket, by the routes"), ("report", "only lists and reports"))
 ENABLED = (("", "as inherited"), ("yes", "yes"), ("no", "no"))
 
 
@@ -126,6 +127,9 @@ def read_values(rule: Rule, inputs: Iterable[Field], request: StaffRequest) -> R
         parameters={name: value for name, value in named.items() if value is not None},
         enabled=typed[_input_name(rule.KIND, "enabled")],
         severity=typed[_input_name(rule.KIND, "severity")] or "",
+        hold_minutes=typed[_input_name(rule.KIND, "hold_minutes")],
+        escalate_hours=typed[_input_name(rule.KIND, "escalate_hours")],
+        tells=typed[_input_name(rule.KIND, "tells")] or "",
     )
 
 
@@ -139,8 +143,8 @@ def form_of(rule: Rule, place: Level, settings: list[Setting]) -> RuleForm:
     holds = resolve(rule.KIND, settings)
     above = resolve(rule.KIND, [row for row in settings if row.scope != place.scope.kind])
     own = dict(here.parameters) if here else {}
-    own |= {"enabled": here.enabled, "severity": here.severity} if here else {}
-    inputs = (*_switches(rule, above, own), *_parameters(rule, above, own))
+    own |= {name: getattr(here, name) for name in OWN} if here else {}
+    inputs = (*_switches(rule, above, own), *_parameters(rule, above, own), *_tellings(rule, above, own))
     return RuleForm(rule.KIND, rule.LABEL, holds.enabled, here is not None, _summary(rule, holds), inputs)
 
 
@@ -169,6 +173,38 @@ def _switches(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> tuple[Fiel
     )
 
 
+def _tellings(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> Iterable[Field]:
+    """Whether it opens a ticket, how long it is held back, and after which time it grows more severe."""
+    yield Field(
+        name=_input_name(rule.KIND, "tells"),
+        label="Whom it tells",
+        kind="choice",
+        choices=TELLS_CHOICES,
+        value=own.get("tells") or "",
+        help=f"Inherited: {dict(TELLS_CHOICES)[above.tells]}, from {_source(above, 'tells')}.",
+    )
+    helps = {
+        "hold_minutes": "How long nobody is told, unless a deadline passes; it goes before the route's hold.",
+        "escalate_hours": "Its severity rises a step each time it has been open for so long; 0: never.",
+    }
+    for name, (label, unit, _) in TIMES.items():
+        yield Field(
+            name=_input_name(rule.KIND, name),
+            label=label,
+            kind="number",
+            unit=unit,
+            value="" if own.get(name) is None else str(own[name]),
+            help=f"{helps[name]} Inherited: {_time_words(above, name)}, from {_source(above, name)}.",
+        )
+
+
+def _time_words(resolved: Resolved, name: str) -> str:
+    value = getattr(resolved, name)
+    if value is None:
+        return "as the route says"
+    return "never" if name == "escalate_hours" and not value else f"{value} {TIMES[name][1]}"
+
+
 def _parameters(rule: Rule, above: Resolved, own: Mapping[str, Any]) -> Iterable[Field]:
     for field, declared in zip(fields_of_params(rule.Params, own), fields(rule.Params), strict=True):
         inherited = value_words(declared, getattr(above.params, declared.name), with_unit=False)
@@ -195,7 +231,9 @@ def _summary(rule: Rule, holds: Resolved) -> tuple[tuple[str, str, str], ...]:
         )
         for field in fields(rule.Params)
     ]
-    return (("Severity", holds.severity or rule.SEVERITY, _source(holds, "severity")), *rows)
+    own = [(TIMES[name][0], _time_words(holds, name), _source(holds, name)) for name in TIMES]
+    tells = ("Whom it tells", dict(TELLS_CHOICES)[holds.tells], _source(holds, "tells"))
+    return (("Severity", holds.severity or rule.SEVERITY, _source(holds, "severity")), *rows, tells, *own)
 
 
 def _source(resolved: Resolved, name: str) -> str:
@@ -216,6 +254,9 @@ def settings_at(request: StaffRequest, place: Level) -> list[Setting]:
             parameters=row.parameters,
             enabled=row.enabled,
             severity=row.severity or None,
+            hold_minutes=row.hold_minutes,
+            escalate_hours=row.escalate_hours,
+            tells=row.tells or None,
         )
         for row in rows
         if (row.scope_kind, row.scope_id) in names
