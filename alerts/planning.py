@@ -134,6 +134,8 @@ def plan_telling(
     is_due = telling.at is not None and telling.at <= now
     check = next_check_after(values, hold, now, repeat_every=repeat_every, silences=silences, calm=around.life.calm)
     latest = now + (RECHECK if cause is not None else HEARTBEAT)
+    if cause is not None and telling.at is not None and telling.at > now:
+        latest = min(latest, telling.at)
     return Planned(
         stored=stored,
         changes=changes,
