@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 
 from alerts.acting import settings_changed
 from alerts.agreeing import check_agreement
 from alerts.evaluating import TenantSettings, load_settings
+from alerts.facts import Severity, Tells
 from alerts.inheritance import Setting
 from alerts.models import RuleSetting
 from alerts.params import read_params
@@ -122,10 +123,10 @@ def _touched(scope_id: int, name: str, row: RuleSetting | None, change: BulkChan
         scope_name=name,
         parameters=parameters,
         enabled=row.enabled if row else None,
-        severity=(row.severity or None) if row else None,
+        severity=cast(Severity, row.severity) if row and row.severity else None,
         hold_minutes=row.hold_minutes if row else None,
         escalate_hours=row.escalate_hours if row else None,
-        tells=(row.tells or None) if row else None,
+        tells=cast(Tells, row.tells) if row and row.tells else None,
     )
     return Touched(scope_id=scope_id, name=name, before=before, after=change.value, setting=setting)
 
@@ -155,7 +156,9 @@ def _store(
     """Lock what is there in order, then write, add and drop; (level, (parameters before, after)) of each."""
     rows = RuleSetting.objects.of(tenant).select_for_update().order_by("scope_id")
     known = {row.scope_id: row for row in rows.filter(kind=change.kind, scope_kind=change.level, scope_id__in=names)}
-    changed, written, dropped = [], [], []
+    changed: list[tuple[int, tuple[Any, Any]]] = []
+    written: list[RuleSetting] = []
+    dropped: list[RuleSetting] = []
     for scope_id in sorted(names):
         row = known.get(scope_id) or RuleSetting(
             tenant=tenant, kind=change.kind, scope_kind=change.level, scope_id=scope_id, parameters={}

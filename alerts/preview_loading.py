@@ -75,7 +75,7 @@ def load_jobs(
     tenant_id: int, *, scope_kind: str, scope_ids: Collection[int], reseller_ids: Collection[int] | None, most: int
 ) -> tuple[PreviewJob, ...]:
     """The jobs with a clock below these levels of one kind, by client and name; at most ``most``."""
-    values = {
+    values: dict[str, Any] = {
         "tenant": tenant_id,
         "quiet": list(QUIET_CLIENT_STATES),
         "ids": sorted(scope_ids),

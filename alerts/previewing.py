@@ -258,7 +258,7 @@ class _Comparison:
         if not settings[self.kind].enabled:
             return []
         spans = replay(moments, settings, kind=self.kind, start=self.start, end=self.end)
-        return [(seconds_of(one.opened_at), one.closed_at and seconds_of(one.closed_at)) for one in spans]
+        return [(seconds_of(one.opened_at), seconds_of(one.closed_at) if one.closed_at else None) for one in spans]
 
     def _runs(self, jobs: Sequence[PreviewJob]) -> dict[int, list[PlayedRun]]:
         ids = [job.facts.job_id for job in jobs]

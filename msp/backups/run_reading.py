@@ -56,7 +56,12 @@ def load_runs(tenant_id: int, job_ids: Collection[int], *, since: datetime | Non
     """Every run of these jobs, or those that ended since then, oldest first; no query for none."""
     if not job_ids:
         return {}
-    values = {"tenant": tenant_id, "jobs": sorted(job_ids), "lines": f"$[0 to {TELLING_LINES - 1}]", "since": since}
+    values: dict[str, Any] = {
+        "tenant": tenant_id,
+        "jobs": sorted(job_ids),
+        "lines": f"$[0 to {TELLING_LINES - 1}]",
+        "since": since,
+    }
     with connection.cursor() as cursor:
         cursor.execute(LOAD, {**values, "troubled": TROUBLED})
         runs: dict[int, list[RunValues]] = {}

@@ -60,7 +60,7 @@ def lively(world: World) -> World:
     return world
 
 
-CHANGED = {
+CHANGED: dict[str, dict[str, Any]] = {
     "no_recent_backup": {"tolerance_hours": 60, "grace_minutes": 5},
     "did_not_start": {"start_grace_minutes": 300},
     "never_backed_up": {"days": 100},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -66,7 +67,7 @@ def make_history(*, jobs: int, now: datetime) -> int:
     tenant = make_routed_tenant("Bench preview")
     client = make_client(tenant, "Client")
     server, _ = make_server(tenant, "backup00", client=client)
-    scope = {"tenant": tenant.pk, "client": client.pk, "server": server.pk, "start": START, "now": now}
+    scope: dict[str, Any] = {"tenant": tenant.pk, "client": client.pk, "server": server.pk, "start": START, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(JOBS, scope | {"number": jobs, "last": now, "check": now + timedelta(days=1)})
         cursor.execute(
