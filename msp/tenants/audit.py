@@ -36,3 +36,28 @@ def record(
         after=after,
         reason=reason,
     )
+
+
+def record_several(
+    tenant: Tenant | int,
+    subjects: Mapping[int, str],
+    *,
+    actor: str,
+    action: str,
+    subject_kind: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """The same done to several things (id: name), an entry each, in one statement."""
+    AuditEntry.objects.of(tenant).bulk_create(
+        AuditEntry(
+            at=now,
+            actor=actor[:200],
+            action=action,
+            subject_kind=subject_kind,
+            subject_id=subject_id,
+            subject=name[:200],
+            reason=reason,
+        )
+        for subject_id, name in subjects.items()
+    )
