@@ -280,7 +280,7 @@ def list_incidents(reach: Reach, wanted: IncidentFilter, *, now: datetime, limit
     order = ("-closed_at", "-id") if wanted.standing == "closed" else ("state", "rank", "since", "id")
     rows = rows.annotate(rank=_RANK).select_related("client", "ticket").order_by(*_descending(order))
     total = rows.count()
-    return IncidentList(rows=_incident_rows(reach, rows[offset : offset + limit]), total=total)
+    return IncidentList(rows=incident_rows(reach, rows[offset : offset + limit]), total=total)
 
 
 def _descending(order: tuple[str, ...]) -> tuple[str, ...]:
@@ -321,7 +321,7 @@ def incidents_needing_somebody(reach: Reach, *, now: datetime, limit: int) -> In
     rows = incidents_within(reach).filter(state="open", acknowledged_at__isnull=True)
     rows = rows.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=now))
     rows = rows.annotate(rank=_RANK).select_related("client", "ticket").order_by("rank", "since", "id")
-    return IncidentList(rows=_incident_rows(reach, rows[:limit]), total=rows.count())
+    return IncidentList(rows=incident_rows(reach, rows[:limit]), total=rows.count())
 
 
 def count_open(reach: Reach, *, now: datetime) -> OpenCounts:
@@ -394,7 +394,7 @@ def find_incident(reach: Reach, uid: uuid.UUID) -> IncidentDetail | None:
     if incident is None:
         return None
     return IncidentDetail(
-        row=_incident_rows(reach, [incident])[0],
+        row=incident_rows(reach, [incident])[0],
         evidence=tuple(_evidence_item(name, value) for name, value in (incident.evidence or {}).items()),
         lines=tuple(str(line) for line in incident.lines or ()),
         events=_events(reach, incident.pk),
@@ -404,7 +404,7 @@ def find_incident(reach: Reach, uid: uuid.UUID) -> IncidentDetail | None:
 def find_incident_row(reach: Reach, uid: uuid.UUID) -> IncidentRow | None:
     """One incident as a list shows it."""
     rows = incidents_within(reach).select_related("client", "ticket").filter(uid=uid)
-    return next(iter(_incident_rows(reach, rows)), None)
+    return next(iter(incident_rows(reach, rows)), None)
 
 
 def _events(reach: Reach, incident_id: int) -> tuple[EventRow, ...]:
@@ -432,7 +432,7 @@ def _moment_in(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def _incident_rows(reach: Reach, rows: Iterable[Any]) -> tuple[IncidentRow, ...]:
+def incident_rows(reach: Reach, rows: Iterable[Any]) -> tuple[IncidentRow, ...]:
     incidents = list(rows)
     names = _subject_names(reach, incidents)
     return tuple(_incident_row(incident, names) for incident in incidents)

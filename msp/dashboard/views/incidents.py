@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from alerts import acting
+from alerts.kept_under import find_family
 from alerts.models import Incident
 from alerts.queries import (
     STANDINGS,
@@ -69,7 +70,10 @@ def asked_incidents(request: StaffRequest) -> IncidentFilter:
 def show_incident(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One incident with its history."""
     incident = found(find_incident(request.scope.reach, uid), "incident")
-    return render(request, "incident.html", {"incident": incident, "snoozes": SNOOZES, "holds": HOLDS})
+    family = find_family(request.scope.reach, incident.row.id)
+    return render(
+        request, "incident.html", {"incident": incident, "family": family, "snoozes": SNOOZES, "holds": HOLDS}
+    )
 
 
 @staff_action
