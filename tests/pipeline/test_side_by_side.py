@@ -401,3 +401,22 @@ def test_a_database_that_restarts_in_the_middle_of_a_batch_costs_one_attempt(
     assert JobRun.objects.of(world.tenant).count() == 1
     assert not ReceiptQueue.objects.of(world.tenant).exists()
     assert not InboxItem.objects.of(world.tenant).exists()
+
+
+def test_two_sweeps_at_once_find_one_cause_and_no_deadlock(world: World, desk: TicketServer, caplog: Any) -> None:
+    make_route(world, desk, hold_minutes=0, grouping="incident")
+    jobs = [make_job(world.tenant, world.server, world.client, f"dead {number}") for number in range(60)]
+    good = NOW - timedelta(hours=27, minutes=1)
+    sweep(now=NOW - timedelta(minutes=4))
+    JobState.objects.of(world.tenant).filter(job__in=jobs).update(
+        last_good_at=good, heard_at=good, overdue_at=good + timedelta(hours=27), check_after=NOW
+    )
+    both = [Session(lambda: sweep(now=NOW)) for _ in range(2)]
+    for one in both:
+        one.finish()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    found = Incident.objects.of(world.tenant).filter(state="open")
+    cause = found.get(kind="server_silent")
+    assert set(found.filter(kind="no_recent_backup").values_list("cause_id", flat=True)) == {cause.pk}
+    told = found.filter(server_id=world.server.pk, ticket__isnull=False).values_list("kind", flat=True)
+    assert [kind for kind in told if kind in ("server_silent", "no_recent_backup")] == ["server_silent"]
