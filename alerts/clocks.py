@@ -18,7 +18,7 @@ NOT_ACTIVE = "The job is no longer active."
 ALWAYS_ON: frozenset[MachineClass] = frozenset({"server", "cloud", "other"})
 
 #: From so many durations on, the second longest stands for the longest: one odd night is no habit.
-_ENOUGH = 10
+ENOUGH = 10
 
 
 def read_schedule(text: str) -> Schedule | None:
@@ -55,7 +55,7 @@ def longest_usual(facts: JobFacts) -> timedelta:
     seconds = durations(facts)
     if not seconds:
         return timedelta()
-    return timedelta(seconds=seconds[-2] if len(seconds) >= _ENOUGH else seconds[-1])
+    return timedelta(seconds=seconds[-2] if len(seconds) >= ENOUGH else seconds[-1])
 
 
 def usual_duration(facts: JobFacts) -> timedelta | None:

@@ -129,6 +129,8 @@ _COLUMNS = {
     "good": "array_agg(floor(date_part('epoch', ended_at))::int8 ORDER BY ended_at) FILTER (WHERE good)",
     "ended": f"array_agg(floor(date_part('epoch', ended_at))::int8 {_ORDER})",
     "started": f"array_agg(floor(date_part('epoch', coalesce(started_at, ended_at)))::int8 {_ORDER})",
+    "lasted": "array_agg(CASE WHEN outcome = 'running' THEN -2 WHEN outcome IN ('success', 'warning') "
+    f"THEN coalesce({_SECONDS}, -1) ELSE -1 END {_ORDER})",
     "marks": "string_agg(CASE WHEN good THEN 'g' WHEN outcome IN ('failure', 'missed') THEN 'f' "
     "WHEN outcome = 'warning' THEN 'w' WHEN outcome = 'success' THEN 's' WHEN outcome = 'running' THEN 'r' "
     f"ELSE 'o' END, '' {_ORDER})",

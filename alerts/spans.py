@@ -8,7 +8,7 @@ moments are whole seconds since 1970, because nothing else is as quick to compar
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from alerts.baselines import Limits, Usual, is_far
-from alerts.clocks import ALWAYS_ON, read_schedule, set_schedule
+from alerts.clocks import ALWAYS_ON, ENOUGH, read_schedule, set_schedule
 from alerts.facts import JobFacts
 from alerts.replaying import HISTORY
 from alerts.rules import (
@@ -51,11 +51,11 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 class Track:
     """The finished and running backups of a job, oldest first; only the columns that a rule asks for are filled.
 
-    ``marks`` has one letter a run: g good, f failed or missed, w with warnings, s success
-    that was not good, r running, o any other. ``data`` has
-    one a run: d brought data, z told sizes and brought none, n told no size. ``good`` are the ends of the good runs,
-    ``started`` the starts, or the ends of those that tell none. The others are the least and the greatest figure, None
-    where none is told; ``troubled`` whether any component was.
+    ``marks`` has one letter a run: g good, f failed or missed, w with warnings, s success that was not good, r running,
+    o any other. ``data`` has one a run: d brought data, z told sizes and brought none, n told no size. ``good`` are the
+    ends of the good runs, ``started`` the starts, or the ends of those that tell none. ``lasted`` has the seconds of
+    those that came to their end, -1 where none are told or it did not, -2 for one that is running. The others are the
+    least and the greatest figure, None where none is told; ``troubled`` whether any component was.
     """
 
     ended: Sequence[int] = ()
@@ -63,6 +63,7 @@ class Track:
     data: str = ""
     good: Sequence[int] = ()
     started: Sequence[int] = ()
+    lasted: Sequence[int] = ()
     protected: Extremes = (None, None)
     changed: Extremes = (None, None)
     transferred: Extremes = (None, None)
@@ -111,7 +112,7 @@ def _no_recent_backup(track: Track, facts: JobFacts, params: Any, period: Period
         return _gaps(track.good, within, period)
     if isinstance(allowed.schedule, Every):
         return _gaps(track.good, int(allowed.schedule.interval.total_seconds()) + grace, period)
-    return _scheduled_gaps(track.good, allowed.schedule, zone=facts.zone, grace=grace, period=period)
+    return _scheduled_gaps(track, allowed.schedule, zone=facts.zone, grace=grace, period=period)
 
 
 def _gaps(good: Sequence[int], within: int, period: Period) -> list[Times]:
@@ -120,19 +121,46 @@ def _gaps(good: Sequence[int], within: int, period: Period) -> list[Times]:
     return _within([*found, (good[-1] + within, _NEVER)], period)
 
 
-def _scheduled_gaps(
-    good: Sequence[int], schedule: Schedule, *, zone: str, grace: int, period: Period
-) -> list[Times] | None:
-    starts = starts_of(schedule, zone, good[0], period.end)
+def _scheduled_gaps(track: Track, schedule: Schedule, *, zone: str, grace: int, period: Period) -> list[Times] | None:
+    """Open from an expected start, the grace and the usual duration after a good run until the next good one."""
+    starts = starts_of(schedule, zone, track.good[0], period.end)
     if starts is None:
         return None
-    early, number = int(EARLY.total_seconds()), len(starts)
+    early, number, shortest = int(EARLY.total_seconds()), len(starts), track.seconds[0] or 0
     found: list[tuple[int, int]] = []
-    for a, b in pairwise((*good, _NEVER)):
+    for a, b in pairwise((*track.good, _NEVER)):
         place = bisect_right(starts, a + early)
-        if place < number and starts[place] + grace < b:
-            found.append((starts[place] + grace, b))
+        if place >= number or starts[place] + grace + shortest >= b:
+            continue
+        gap = _gap(track, a, b, due=starts[place] + grace)
+        if gap is None:
+            return None
+        found += gap
     return _within(found, period)
+
+
+def _gap(track: Track, a: int, b: int, *, due: int) -> list[tuple[int, int]] | None:
+    """From ``due`` and the usual duration, as it was known then, to the next good run. None where a run between the two
+    came to its end without being good: it changes what is usual.
+    """
+    last = bisect_right(track.ended, a) - 1
+    between = bisect_left(track.ended, b)
+    if any(lasted >= 0 for lasted in track.lasted[last + 1 : between]):
+        return None
+    for newest in range(last, between):
+        deadline = due + _usual(track.lasted, newest)
+        if deadline < (track.ended[newest + 1] if newest + 1 < between else b):
+            return [(max(deadline, track.ended[newest]), b)]
+    return []
+
+
+def _usual(lasted: Sequence[int], newest: int) -> int:
+    """What ``alerts.clocks.longest_usual`` says after this run; -1 stands for none told, -2 for one not finished."""
+    finished = [seconds for seconds in lasted[: newest + 1] if seconds > -2][-HISTORY:]
+    told = sorted(seconds for seconds in finished if seconds >= 0)
+    if not told:
+        return 0
+    return told[-2] if len(told) >= ENOUGH else told[-1]
 
 
 def starts_of(schedule: Schedule, zone: str, first: int, last: int) -> Sequence[int] | None:
@@ -334,7 +362,9 @@ def _within(found: Iterable[tuple[int, int]], period: Period) -> list[Times]:
 
 
 QUICK: Mapping[str, Quick] = {
-    no_recent_backup.KIND: Quick(spans=_no_recent_backup, columns=frozenset({"good"})),
+    no_recent_backup.KIND: Quick(
+        spans=_no_recent_backup, columns=frozenset({"good", "ended", "lasted", "seconds"}), habits=True
+    ),
     never_backed_up.KIND: Quick(spans=_never_backed_up, columns=frozenset({"good"})),
     no_data_sent.KIND: Quick(spans=_no_data_sent, columns=frozenset({"ended", "marks", "data"})),
     errors.KIND: Quick(spans=_errors, columns=frozenset({"ended", "marks"})),

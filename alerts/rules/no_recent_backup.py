@@ -1,9 +1,8 @@
 """No recent backup: the last good run of a job is older than its schedule or tolerance allows.
 
-With a schedule the job is overdue once an expected start plus grace has passed without a good run; without one, once
-the tolerance plus grace has: the policy's, else that of the class of machine, else that of the rule. A job that never
-had a good run is the matter of "never backed up" alone: one problem, one incident. A log that came in before the
-deadline and is still unread delays the finding by at most 15 minutes: it may hold the good run.
+With a schedule the job is overdue once an expected start, the time that runs usually take and the grace have passed
+without a good run; without one, once the tolerance plus grace has: the policy's, else that of the class of machine, else
+that of the rule. A job that never had a good run is the matter of "never backed up" alone: one problem, one incident.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.clocks import NOT_ACTIVE, set_schedule
+from alerts.clocks import NOT_ACTIVE, longest_usual, set_schedule
 from alerts.facts import Answer, Finding, JobFacts, MachineClass, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
 from alerts.patience import ask_again_at, waiting_for
 from alerts.wording import duration_words, moment_words
-from msp.backups.schedule import Schedule, overdue_after
+from msp.backups.schedule import Every, Schedule, overdue_after
 
 KIND = "no_recent_backup"
 LABEL = "No recent backup"
@@ -134,7 +133,7 @@ def overdue_at(facts: JobFacts, params: Params) -> datetime | None:
     allowed = allowed_to(facts, params)
     if allowed is None:
         return None
-    return overdue_after(
+    deadline = overdue_after(
         allowed.schedule,
         tolerance=allowed.tolerance or timedelta(),
         grace=_grace(facts, params),
@@ -142,6 +141,14 @@ def overdue_at(facts: JobFacts, params: Params) -> datetime | None:
         registered_at=facts.registered_at,
         zone=facts.zone,
     )
+    return deadline + _usual(allowed, facts)
+
+
+def _usual(allowed: Allowed, facts: JobFacts) -> timedelta:
+    """A start says nothing of its end: a job that runs for three hours is not late an hour after it began. An interval
+    and a tolerance count from end to end, and have the duration in them.
+    """
+    return timedelta() if isinstance(allowed.schedule, Every | None) else longest_usual(facts)
 
 
 def _deadline(facts: JobFacts, params: Params) -> datetime | None:

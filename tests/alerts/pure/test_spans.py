@@ -43,7 +43,8 @@ PARAMETERS = {
 
 #: The quick way only says of these where nothing is; the others it tells all.
 LEAVES_SOME = {
-    "unstable", "did_not_start", "size_anomaly", "slow", "implausible_zero", "component_failed", "chain_too_long",
+    "no_recent_backup", "unstable", "did_not_start", "size_anomaly", "slow", "implausible_zero", "component_failed",
+    "chain_too_long",
 }  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def track_of(played: list[PlayedRun]) -> Track:
         data="".join(map(data_mark, values)),
         good=[seconds_of(run.ended_at) for run in values if run.good],
         started=[seconds_of(run.started_at or run.ended_at) for run in values],
+        lasted=[lasted_of(run) for run in values],
         protected=extremes(run.protected_bytes for run in values if run.measurable),
         changed=extremes(run.changed_bytes for run in values),
         transferred=extremes(run.transferred_bytes for run in values),
@@ -100,6 +102,13 @@ def track_of(played: list[PlayedRun]) -> Track:
         chain=extremes(run.chain_length for run in values),
         troubled=any(run.components for run in values),
     )
+
+
+def lasted_of(run: RunValues) -> int:
+    if run.outcome == "running":
+        return -2
+    told = run.duration_seconds if run.outcome in ("success", "warning") else None
+    return -1 if told is None else int(told)
 
 
 def extremes(figures: Iterable[int | None]) -> tuple[int | None, int | None]:
