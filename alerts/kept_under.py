@@ -24,7 +24,7 @@ class Family:
 def find_family(reach: Reach, incident_id: int) -> Family:
     """The cause and the symptoms of one incident, as far as they may be seen."""
     cause_uid = Incident.objects.of(reach.tenant_id).filter(pk=incident_id).values_list("cause__uid", flat=True).first()
-    under = incidents_within(reach).filter(cause_id=incident_id, state="open").select_related("client", "ticket")
+    under = incidents_within(reach).filter(cause_id=incident_id, state="open")
     return Family(
         cause=find_incident_row(reach, cause_uid) if cause_uid else None,
         symptoms=incident_rows(reach, under.order_by("since", "id")[:SHOWN]),

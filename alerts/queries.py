@@ -22,6 +22,7 @@ from alerts.job_loading import load_job_facts
 from alerts.models import Incident, IncidentEvent, RuleSetting, Ticket, TicketUpdate
 from alerts.params import value_words
 from alerts.rules import KINDS, RULES, no_recent_backup
+from alerts.standings import IncidentFilter, QuietCounts, count_quiet, narrowed
 from alerts.wording import duration_words, moment_words
 from msp.backups.models import BackupJob
 from msp.backups.queries import JobRow, day_bounds
@@ -30,27 +31,10 @@ from msp.estate.queries import Reach, within
 from msp.outbox.models import Lane, LaneAttempt
 from msp.tenants.models import Reseller, Tenant
 
-#: How an incident stands for the person who works through the list.
-STANDINGS = ("open", "untold", "acknowledged", "snoozed", "closed")
-
 _RANK = Case(
     When(severity="critical", then=Value(0)), When(severity="warning", then=Value(1)), default=Value(2),
     output_field=IntegerField(),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class IncidentFilter:
-    """Which incidents a list shows; empty fields match everything, ``standing`` "" means all open ones."""
-
-    standing: str = ""
-    kind: str = ""
-    severity: str = ""
-    text: str = ""
-    client: uuid.UUID | None = None
-    client_id: int | None = None
-    job_id: int | None = None
-    ticket_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +78,17 @@ class IncidentRow:
     acknowledged_note: str
     snoozed_until: datetime | None
     silenced_until: datetime | None
+    cause_id: int | None
+    sticky: bool
+    calm_since: datetime | None
+    clear_proposed_at: datetime | None
+    clear_reason: str
+    escalated: str
+    escalate_at: datetime | None
+    assigned_to_id: int | None
+    assigned_to: str
+    assigned_at: datetime | None
+    observed: bool
     closed_at: datetime | None
     close_reason: str
     ticket: TicketLink | None
@@ -276,9 +271,9 @@ def incidents_within(reach: Reach) -> QuerySet[Any]:
 
 def list_incidents(reach: Reach, wanted: IncidentFilter, *, now: datetime, limit: int, offset: int = 0) -> IncidentList:
     """Open ones worst and oldest first; closed ones newest first."""
-    rows = _filtered(incidents_within(reach), wanted, now=now)
+    rows = narrowed(incidents_within(reach), wanted, tenant_id=reach.tenant_id, now=now)
     order = ("-closed_at", "-id") if wanted.standing == "closed" else ("state", "rank", "since", "id")
-    rows = rows.annotate(rank=_RANK).select_related("client", "ticket").order_by(*_descending(order))
+    rows = rows.annotate(rank=_RANK).order_by(*_descending(order))
     total = rows.count()
     return IncidentList(rows=incident_rows(reach, rows[offset : offset + limit]), total=total)
 
@@ -288,40 +283,9 @@ def _descending(order: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("-state" if name == "state" else name for name in order)
 
 
-def _filtered(rows: QuerySet[Any], wanted: IncidentFilter, *, now: datetime) -> QuerySet[Any]:
-    rows = _of_standing(rows, wanted.standing, now=now)
-    if wanted.text:
-        rows = rows.filter(Q(summary__icontains=wanted.text) | Q(client__name__icontains=wanted.text))
-    exact = {
-        "kind": wanted.kind or None,
-        "severity": wanted.severity or None,
-        "client__uid": wanted.client,
-        "client_id": wanted.client_id,
-        "job_id": wanted.job_id,
-        "ticket_id": wanted.ticket_id,
-    }
-    return rows.filter(**{name: value for name, value in exact.items() if value is not None})
-
-
-def _of_standing(rows: QuerySet[Any], standing: str, *, now: datetime) -> QuerySet[Any]:
-    if standing == "all":
-        return rows
-    if standing == "closed":
-        return rows.filter(state="closed")
-    rows = rows.filter(state="open")
-    if standing == "untold":
-        return rows.filter(told_at__isnull=True)
-    if standing == "acknowledged":
-        return rows.filter(acknowledged_at__isnull=False)
-    return rows.filter(snoozed_until__gt=now) if standing == "snoozed" else rows
-
-
-def incidents_needing_somebody(reach: Reach, *, now: datetime, limit: int) -> IncidentList:
-    """Open, not acknowledged and not put off: worst and oldest first."""
-    rows = incidents_within(reach).filter(state="open", acknowledged_at__isnull=True)
-    rows = rows.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=now))
-    rows = rows.annotate(rank=_RANK).select_related("client", "ticket").order_by("rank", "since", "id")
-    return IncidentList(rows=incident_rows(reach, rows[:limit]), total=rows.count())
+def count_quiet_within(reach: Reach, *, now: datetime) -> QuietCounts:
+    """Open incidents that tell nobody, by reason."""
+    return count_quiet(incidents_within(reach), tenant_id=reach.tenant_id, now=now)
 
 
 def count_open(reach: Reach, *, now: datetime) -> OpenCounts:
@@ -390,7 +354,7 @@ def _days_between(start: datetime, end: datetime, zone: str, *, still: bool) -> 
 
 def find_incident(reach: Reach, uid: uuid.UUID) -> IncidentDetail | None:
     """One incident with its history, None when there is none that may be seen."""
-    incident = incidents_within(reach).select_related("client", "ticket").filter(uid=uid).first()
+    incident = with_beside(incidents_within(reach)).filter(uid=uid).first()
     if incident is None:
         return None
     return IncidentDetail(
@@ -403,7 +367,7 @@ def find_incident(reach: Reach, uid: uuid.UUID) -> IncidentDetail | None:
 
 def find_incident_row(reach: Reach, uid: uuid.UUID) -> IncidentRow | None:
     """One incident as a list shows it."""
-    rows = incidents_within(reach).select_related("client", "ticket").filter(uid=uid)
+    rows = incidents_within(reach).filter(uid=uid)
     return next(iter(incident_rows(reach, rows)), None)
 
 
@@ -432,8 +396,13 @@ def _moment_in(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def incident_rows(reach: Reach, rows: Iterable[Any]) -> tuple[IncidentRow, ...]:
-    incidents = list(rows)
+def with_beside(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """With what a row shows of others, in the same statement."""
+    return rows.select_related("client", "ticket", "assigned_to", "tenant")
+
+
+def incident_rows(reach: Reach, rows: QuerySet[Any] | list[Any]) -> tuple[IncidentRow, ...]:
+    incidents = rows if isinstance(rows, list) else list(with_beside(rows))
     names = _subject_names(reach, incidents)
     return tuple(_incident_row(incident, names) for incident in incidents)
 
@@ -468,11 +437,17 @@ def _incident_row(incident: Any, names: _SubjectNames) -> IncidentRow:
         job_uid=job.uid if job else None,
         server=server,
         ticket=_ticket_link(incident.ticket),
+        assigned_to=str(incident.assigned_to or ""),
+        observed=not incident.tenant.tickets_enabled
+        or (incident.client is not None and not incident.client.tickets_enabled)
+        or (job is not None and job.observed),
         **{name: getattr(incident, name) for name in same},
     )
 
 
-_INCIDENT_COMPUTED = {"label", "subject", "client_uid", "client", "job_uid", "server", "ticket"}
+_INCIDENT_COMPUTED = {
+    "label", "subject", "client_uid", "client", "job_uid", "server", "ticket", "assigned_to", "observed",
+}  # fmt: skip
 
 
 def _subject_words(incident: Any, *, job: Any, server: str) -> str:
@@ -608,16 +583,20 @@ def _settings_of(job: JobRow, tenant: Tenant, rows: list[Any], resellers: Mappin
                 parameters=row.parameters,
                 enabled=row.enabled,
                 severity=row.severity or None,
+                hold_minutes=row.hold_minutes,
+                escalate_hours=row.escalate_hours,
+                tells=row.tells or None,
             )
 
 
 def won_settings(settings: Iterable[Setting]) -> tuple[WonSettings, ...]:
     """What holds for a job, rule by rule, with the place each value comes from."""
     resolved = resolve_all(settings)
-    return tuple(_won(resolved[kind]) for kind, rule in RULES.items() if rule.SUBJECT == "job")
+    return tuple(won_of(resolved[kind]) for kind, rule in RULES.items() if rule.SUBJECT == "job")
 
 
-def _won(resolved: Resolved) -> WonSettings:
+def won_of(resolved: Resolved) -> WonSettings:
+    """The settings of one rule in words."""
     parameters = tuple(
         WonParameter(
             label=field.metadata["label"],

@@ -6,7 +6,19 @@ from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
 from msp.dashboard import money_urls, settings_urls
-from msp.dashboard.views import clients, entry, inbox, incidents, jobs, overview, runs, search, selections, tickets
+from msp.dashboard.views import (
+    clients,
+    entry,
+    inbox,
+    incidents,
+    incidents_several,
+    jobs,
+    overview,
+    runs,
+    search,
+    selections,
+    tickets,
+)
 
 urlpatterns: list[URLPattern] = [
     path("login/", entry.Login.as_view(), name="login"),
@@ -24,11 +36,14 @@ urlpatterns: list[URLPattern] = [
     path("runs/<str:month>/<uuid:uid>/", runs.show_run, name="run"),
     path("runs/<str:month>/<uuid:uid>/log.txt", runs.download_log, name="run-log"),
     path("incidents/", incidents.list_all, name="incidents"),
-    path("incidents/acknowledge/", incidents.acknowledge_several, name="incidents-acknowledge"),
+    path("incidents/several/", incidents_several.act_on_ticked, name="incidents-several"),
     path("incidents/<uuid:uid>/", incidents.show_incident, name="incident"),
     path("incidents/<uuid:uid>/acknowledge/", incidents.acknowledge, name="incident-acknowledge"),
     path("incidents/<uuid:uid>/unacknowledge/", incidents.unacknowledge, name="incident-unacknowledge"),
     path("incidents/<uuid:uid>/snooze/", incidents.snooze, name="incident-snooze"),
+    path("incidents/<uuid:uid>/assign/", incidents.assign, name="incident-assign"),
+    path("incidents/<uuid:uid>/unassign/", incidents.unassign, name="incident-unassign"),
+    path("incidents/<uuid:uid>/accept/", incidents.accept, name="incident-accept"),
     path("incidents/<uuid:uid>/close/", incidents.close, name="incident-close"),
     path("tickets/", tickets.list_all, name="tickets"),
     path("tickets/<uuid:uid>/", tickets.show_ticket, name="ticket"),

@@ -94,11 +94,12 @@ def test_closing_needs_a_reason_and_happens_once(stage: Stage) -> None:
 def test_several_at_once_and_only_those_within_the_wall(stage: Stage) -> None:
     other = scene.make_incident(stage.world.job, kind="no_recent_backup")
     ticked = [str(stage.incident.uid), str(other.uid), "not-an-id", "00000000-0000-4000-8000-000000000000"]
-    response = browser_of(stage.world.technician).post("/incidents/acknowledge/", {"item": ticked}, follow=True)
+    form = {"item": ticked, "do": "acknowledge"}
+    response = browser_of(stage.world.technician).post("/incidents/several/", form, follow=True)
     assert "2 incidents acknowledged." in response.content.decode()
     events = IncidentEvent.objects.of(stage.world.tenant).filter(kind="acknowledged")
     assert events.count() == 2
-    assert browser_of(stage.world.stranger).post("/incidents/acknowledge/", {"item": ticked}).status_code == 302
+    assert browser_of(stage.world.stranger).post("/incidents/several/", form).status_code == 302
     assert events.count() == 2
 
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from alerts.queries import IncidentFilter, explain_clocks, list_incidents, missed_days, settings_of_scopes
+from alerts.queries import explain_clocks, list_incidents, missed_days, settings_of_scopes
+from alerts.standings import IncidentFilter
 from msp.backups.queries import days_of_jobs, jobs_of_client, measuring_jobs, size_trend, totals_by_client
 from msp.backups.selection_queries import sizes_of_selections
 from msp.dashboard.paging import asked_page

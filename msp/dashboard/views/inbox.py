@@ -16,7 +16,8 @@ from msp.dashboard.paging import asked_page
 from msp.dashboard.queries import InboxRow, find_inbox_item, list_inbox
 from msp.dashboard.receipts import read_lines, show_around
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
-from msp.dashboard.views.incidents import safe_back, ticked
+from msp.dashboard.views.incidents import safe_back
+from msp.dashboard.views.incidents_several import ticked
 from msp.estate.queries import clients_within, list_clients
 from msp.ingest.models import INBOX_REASONS
 

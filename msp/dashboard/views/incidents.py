@@ -7,30 +7,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from alerts import acting
+from alerts.incidents import load_life
 from alerts.kept_under import find_family
-from alerts.models import Incident
 from alerts.queries import (
-    STANDINGS,
-    IncidentFilter,
     count_open,
+    count_quiet_within,
     find_incident,
     find_incident_row,
     list_incidents,
 )
-from alerts.rules import RULES
-from alerts.wording import count_words
+from alerts.rules import KINDS
+from alerts.standings import STANDINGS, IncidentFilter
+from alerts.why_flagged import won_for
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
 from msp.dashboard.until import HOLDS, SNOOZES, moment_chosen
 from msp.dashboard.views.overview import asked_uid
 from msp.estate.queries import find_client
+from msp.tenants.members import list_assignable
 
 PAGE = 50
 
@@ -47,7 +47,9 @@ def list_all(request: StaffRequest) -> HttpResponse:
         "wanted": wanted,
         "client": find_client(reach, wanted.client) if wanted.client else None,
         "counts": count_open(reach, now=request.now),
-        "kinds": [(kind, rule.LABEL) for kind, rule in RULES.items()],
+        "quiet": count_quiet_within(reach, now=request.now),
+        "standings": STANDINGS,
+        "kinds": [(kind, rule.LABEL) for kind, rule in KINDS.items()],
         "snoozes": SNOOZES,
     }
     return render(request, "incidents.html", context)
@@ -58,22 +60,31 @@ def asked_incidents(request: StaffRequest) -> IncidentFilter:
     standing, kind = request.GET.get("standing", ""), request.GET.get("kind", "")
     severity = request.GET.get("severity", "")
     return IncidentFilter(
-        standing=standing if standing in (*STANDINGS, "all") and standing != "open" else "",
-        kind=kind if kind in RULES else "",
+        standing=standing if standing in STANDINGS else "",
+        kind=kind if kind in KINDS else "",
         severity=severity if severity in ("critical", "warning", "info") else "",
         text=request.GET.get("text", "").strip()[:100],
         client=asked_uid(request, "client"),
+        person_id=request.scope.actor_id,
     )
 
 
 @staff_page
 def show_incident(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One incident with its history."""
-    incident = found(find_incident(request.scope.reach, uid), "incident")
-    family = find_family(request.scope.reach, incident.row.id)
-    return render(
-        request, "incident.html", {"incident": incident, "family": family, "snoozes": SNOOZES, "holds": HOLDS}
-    )
+    reach = request.scope.reach
+    incident = found(find_incident(reach, uid), "incident")
+    family = find_family(reach, incident.row.id)
+    context = {
+        "incident": incident,
+        "family": family,
+        "life": load_life(reach.tenant_id),
+        "won": won_for(reach, incident.row.id),
+        "members": list_assignable(reach.tenant_id) if request.scope.whole_tenant else (),
+        "snoozes": SNOOZES,
+        "holds": HOLDS,
+    }
+    return render(request, "incident.html", context)
 
 
 @staff_action
@@ -100,6 +111,29 @@ def snooze(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 
 
 @staff_action
+def accept(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Accepts what no rule may close, with a reason."""
+    return _act(request, uid, acting.accept, reason=request.POST.get("reason", "")[:2000])
+
+
+@staff_action
+def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Gives it to the chosen person, or to oneself when nobody is chosen."""
+    typed = request.POST.get("person", "")
+    try:
+        person = uuid.UUID(typed) if typed else request.membership.user.uid
+    except ValueError as error:
+        raise Refused("Choose who takes it.") from error
+    return _act(request, uid, acting.assign, person=person)
+
+
+@staff_action
+def unassign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Nobody in particular has it any more."""
+    return _act(request, uid, acting.unassign)
+
+
+@staff_action
 def close(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Closes it by hand, with a reason."""
     return _act(request, uid, acting.close_by_hand, reason=request.POST.get("reason", "")[:2000])
@@ -116,35 +150,6 @@ def _act(request: StaffRequest, uid: uuid.UUID, action: Callable[..., None], **v
         row = find_incident_row(request.scope.reach, uid)
         return render(request, "parts/incident_row.html", {"incident": row, "snoozes": SNOOZES})
     return redirect(safe_back(request, "incident", uid))
-
-
-@staff_action
-def acknowledge_several(request: StaffRequest) -> HttpResponse:
-    """Takes all ticked incidents in hand; those that closed meanwhile are passed over."""
-    done = 0
-    for uid in ticked(request):
-        if find_incident_row(request.scope.reach, uid) is None:
-            continue
-        try:
-            acting.acknowledge(
-                request.scope.tenant, uid, actor=request.scope.actor, note=request.POST.get("note", ""), now=request.now
-            )
-        except (acting.CannotAct, Incident.DoesNotExist):
-            continue
-        done += 1
-    messages.success(request, f"{count_words(done, 'incident')} acknowledged.")
-    return redirect(safe_back(request, "incidents"))
-
-
-def ticked(request: StaffRequest) -> list[uuid.UUID]:
-    """The ids of the ticked rows; at most 200, what is no id is passed over."""
-    uids = []
-    for typed in request.POST.getlist("item")[:200]:
-        try:
-            uids.append(uuid.UUID(typed))
-        except ValueError:
-            continue
-    return uids
 
 
 def safe_back(request: StaffRequest, name: str, *args: Any) -> str:

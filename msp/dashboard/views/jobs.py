@@ -12,13 +12,13 @@ from django.utils.dateparse import parse_datetime
 
 from alerts.guessing import find_guess
 from alerts.queries import (
-    IncidentFilter,
     explain_clocks,
     list_incidents,
     missed_days,
     settings_of_scopes,
 )
 from alerts.rules_here import rules_here
+from alerts.standings import IncidentFilter
 from msp.backups.models import OUTCOMES, BackupJob
 from msp.backups.queries import days_of_jobs, find_job, runs_of_job, size_trend
 from msp.backups.selection_queries import sizes_of_selections

@@ -8,7 +8,8 @@ from dataclasses import replace
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from alerts.queries import count_open, incidents_needing_somebody
+from alerts.queries import count_open, count_quiet_within, list_incidents
+from alerts.standings import IncidentFilter
 from msp.dashboard.paging import Page, asked_page
 from msp.dashboard.pulse import read_pulse
 from msp.dashboard.queries import SORTS, Fleet, FleetFilter, read_fleet
@@ -27,8 +28,9 @@ def show_overview(request: StaffRequest) -> HttpResponse:
     reach = request.scope.reach
     fleet, page = _fleet(request)
     context = {
-        "needing": incidents_needing_somebody(reach, now=request.now, limit=NEEDING),
+        "needing": list_incidents(reach, IncidentFilter(standing="needs"), now=request.now, limit=NEEDING),
         "counts": count_open(reach, now=request.now),
+        "quiet": count_quiet_within(reach, now=request.now),
         "pulse": read_pulse(reach, now=request.now, newest_run=fleet.newest_run),
         "fleet": fleet,
         "page": page,

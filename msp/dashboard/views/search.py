@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from alerts.queries import IncidentFilter, list_incidents, list_tickets
+from alerts.queries import list_incidents, list_tickets
+from alerts.standings import IncidentFilter
 from msp.backups.queries import search_jobs
 from msp.dashboard.scope import StaffRequest, staff_page
 from msp.estate.queries import list_clients
