@@ -123,4 +123,4 @@ def test_many_jobs_cost_linear_time() -> None:
         body = "".join(report("Backup OK", number=at) for at in range(1, jobs + 1)).encode()
         assert len(read(Delivery(stdout=body)).runs) == jobs
 
-    assert_grows_linearly(work, small=100, large=1000)
+    assert_grows_linearly(work, small=100, large=2000)
