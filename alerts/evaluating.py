@@ -22,7 +22,6 @@ from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
 from alerts.job_loading import QUIET_CLIENT_STATES as QUIET_CLIENT_STATES
 from alerts.job_loading import load_job_facts
-from alerts.job_loading import load_resumed_at as load_resumed_at
 from alerts.models import RuleSetting
 from alerts.quota_actions import follow_overruns
 from alerts.rules import SubjectChecked, check_subject
@@ -33,7 +32,7 @@ def evaluate_jobs(tenant_id: int, job_ids: Collection[int], *, now: datetime) ->
     if not job_ids:
         return
     settings = load_settings(tenant_id)
-    facts = with_unheard(tenant_id, load_job_facts(tenant_id, job_ids), now=now)
+    facts = with_unheard(tenant_id, load_job_facts(tenant_id, job_ids, now=now), now=now)
     checked = {one.job_id: check_subject(one, settings.of_job(one), now) for one in facts}
     write_answers(
         tenant_id, [answer for one in checked.values() for answer in one.answers], subjects=subjects_of(facts), now=now

@@ -15,9 +15,10 @@ import orjson
 
 from alerts.causes import common_unheard, load_unheard
 from alerts.estate_loading import load_volume_facts
-from alerts.evaluating import QUIET_CLIENT_STATES, load_resumed_at
+from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.facts import Unheard
 from alerts.group_facts import ChannelFacts, Due, GroupFacts
+from alerts.heartbeats import load_resumed_at
 from alerts.selection_loading import rows_of
 
 AnyGroup = TypeVar("AnyGroup", GroupFacts, ChannelFacts)
@@ -173,7 +174,7 @@ def with_members(tenant_id: int, kind: str, facts: Sequence[AnyGroup], *, now: d
         return ()
     members = load_members(tenant_id, kind, [one.subject.id for one in facts])
     unheard = load_unheard(tenant_id, now=now) if kind != "channel" else {}
-    resumed_at, awaiting = load_resumed_at(), load_awaiting(tenant_id)
+    resumed_at, awaiting = load_resumed_at(now=now), load_awaiting(tenant_id)
     filled: list[AnyGroup] = []
     for one in facts:
         known = members.get(one.subject.id, NOBODY)

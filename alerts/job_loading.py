@@ -14,7 +14,7 @@ import orjson
 from django.db import connection
 
 from alerts.facts import ComponentTrouble, JobFacts, Learned, SizePair
-from alerts.models import Heartbeat
+from alerts.heartbeats import load_resumed_at
 from alerts.stored_history import StoredHistory
 from msp.backups.histories import read_guess
 
@@ -86,9 +86,9 @@ _SAME = (
 )  # fmt: skip
 
 
-def load_job_facts(tenant_id: int, job_ids: Collection[int]) -> tuple[JobFacts, ...]:
-    """Facts of these jobs, in the order of their ids."""
-    resumed_at = load_resumed_at()
+def load_job_facts(tenant_id: int, job_ids: Collection[int], *, now: datetime | None = None) -> tuple[JobFacts, ...]:
+    """Facts of these jobs, in the order of their ids; ``now`` where they are to be judged."""
+    resumed_at = load_resumed_at(now=now)
     with connection.cursor() as cursor:
         cursor.execute(JOB_FACTS, {"tenant": tenant_id, "jobs": sorted(job_ids), "quiet": list(QUIET_CLIENT_STATES)})
         names = [column.name for column in cursor.description]
@@ -136,8 +136,3 @@ def size_pairs(told: Any) -> tuple[SizePair, ...]:
         SizePair(measured_at=datetime.fromtimestamp(at, UTC), reported_bytes=reported, once_bytes=once, each_bytes=each)
         for at, reported, once, each in read_json(told)
     )
-
-
-def load_resumed_at() -> datetime | None:
-    """When the sweep began again after an interruption of ours."""
-    return Heartbeat.objects.filter(name="sweep").values_list("resumed_at", flat=True).first()

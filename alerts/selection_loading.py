@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from alerts.evaluating import QUIET_CLIENT_STATES, load_resumed_at
+from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.facts import Outcome
 from alerts.group_facts import CopyFacts, ProofFacts, SelectionFacts
+from alerts.heartbeats import load_resumed_at
 
 #: The end of a waiver that has none.
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)
@@ -81,7 +82,7 @@ SELECT selection_id, tested_at, result, seconds, restored_bytes, tested_by FROM 
 def load_selection_facts(tenant_id: int, ids: Collection[int], now: datetime) -> tuple[SelectionFacts, ...]:
     """Facts of these selections in five statements."""
     wanted = {"tenant": tenant_id, "ids": sorted(ids), "quiet": list(QUIET_CLIENT_STATES)}
-    resumed_at = load_resumed_at()
+    resumed_at = load_resumed_at(now=now)
     jobs: dict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in rows_of(JOBS, wanted):
         jobs[row[0]].append(row)

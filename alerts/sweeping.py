@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant
+from alerts.heartbeats import beat
 from alerts.incidents import look_again
 from alerts.marking import mark_groups_of_due_jobs
 from alerts.subjects import CAUSES_FIRST, LOADERS, evaluate_kind
@@ -22,11 +23,6 @@ from alerts.subjects import CAUSES_FIRST, LOADERS, evaluate_kind
 log = logging.getLogger(__name__)
 
 BATCH = 500
-#: The sweep runs every 15 seconds; a longer break than this is an interruption of ours.
-INTERRUPTION = timedelta(minutes=5)
-#: Interruptions nearer to each other than this count as one, unless the next is a long one: longer than the patience
-#: that the first was granted (``alerts.patience``).
-STUMBLING, LONG = timedelta(hours=4), timedelta(hours=1)
 #: How long a row that cannot be evaluated is left alone.
 PUT_OFF = timedelta(minutes=15)
 #: Receipts waiting longer than this make their tenant due.
@@ -194,29 +190,4 @@ def mark_waiting_tenants(*, now: datetime) -> None:
             "WHERE state = 'open' AND kind = 'processing_delayed' "
             "ON CONFLICT (tenant_id, subject_kind, subject_id) DO UPDATE SET check_after = excluded.check_after",
             {"now": now, "waiting": now - WAITING},
-        )
-
-
-def beat(*, now: datetime) -> None:
-    """Note that the sweep works; after an interruption also when it began again.
-
-    A further interruption soon after grants no further patience: else a service that stumbles on and on would call
-    nothing overdue, ever. A last beat that lies ahead tells that our clock was set back: what was noted in that future
-    is worth nothing, and we begin again now.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO alerts_heartbeat (name, at, resumed_at) VALUES ('sweep', %(now)s, NULL) "
-            "ON CONFLICT (name) DO UPDATE SET at = CASE WHEN alerts_heartbeat.at > %(ahead)s THEN excluded.at "
-            "ELSE greatest(alerts_heartbeat.at, excluded.at) END, resumed_at = CASE "
-            "WHEN alerts_heartbeat.at > %(ahead)s OR (alerts_heartbeat.at < %(late)s AND (alerts_heartbeat.at < "
-            "%(long)s OR coalesce(alerts_heartbeat.resumed_at < %(lately)s, true))) "
-            "THEN excluded.at ELSE alerts_heartbeat.resumed_at END",
-            {
-                "now": now,
-                "ahead": now + INTERRUPTION,
-                "late": now - INTERRUPTION,
-                "lately": now - STUMBLING,
-                "long": now - LONG,
-            },
         )
