@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as trials
 
 from tests.world import World, make_world
+
+# how long an example takes says more about the machine than about the code; all else is Hypothesis's choice
+trials.register_profile("untimed", trials(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+trials.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

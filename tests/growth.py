@@ -22,8 +22,8 @@ def assert_grows_linearly(
 ) -> None:
     """``work`` of ``large`` costs at most ``factor`` times what its length alone would, measured against ``small``.
 
-    The further apart the two, the smaller a quadratic part is found beside a linear one: with ten times the length and
-    the usual factor it is found where it is half of the linear part at ``small``, with twenty times where it is a fifth.
+    The further apart the two, the smaller a quadratic part is found beside a linear one: with the usual factor and ten
+    times the length one that is half of the linear part at ``small``, with twenty times one that is a fifth of it.
     """
     allowed, shortest, longest = factor * large / small, float("inf"), float("inf")
     for _ in tries():

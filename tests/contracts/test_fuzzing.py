@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from time import process_time
 
 import pytest
 
@@ -19,7 +20,9 @@ def test_changed_logs_are_read_or_refused_without_fault(seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(100):
         delivery = mutated(chance.choice(SEEDS), SEEDS, chance)
-        assert list(faults(delivery, read(delivery), 0)) == []
+        begun = process_time()  # the limit is two hundred times what the slowest of these takes: only a hang is a fault
+        reading = read(delivery)
+        assert list(faults(delivery, reading, process_time() - begun)) == []
 
 
 RUN = JobLog(product="tar", operation="backup", outcome="success")
@@ -36,3 +39,7 @@ RUN = JobLog(product="tar", operation="backup", outcome="success")
 )
 def test_a_fault_is_noticed(reading: Reading, fault: str) -> None:
     assert list(faults(Delivery(stdout=b""), reading, 0.0)) == [fault]
+
+
+def test_a_log_that_takes_seconds_is_a_fault() -> None:
+    assert list(faults(Delivery(stdout=b"12345"), Reading("tar", (RUN,)), 4.0)) == ["took 4.0 seconds for 5 bytes"]

@@ -35,7 +35,7 @@ class RunningDoor:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._server.started:
             assert time.monotonic() < deadline, "the web server did not start"
             time.sleep(0.02)

@@ -108,7 +108,7 @@ def test_in_a_hurry_a_stubborn_program_is_killed(tmp_path: Path) -> None:
     hurry.set()
     started = time.monotonic()
     end_all([[kept]])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20  # without the hurry it is given 25
     assert read_running(kept.process.pid) is None
 
 
