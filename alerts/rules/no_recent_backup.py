@@ -2,7 +2,7 @@
 
 With a schedule the job is overdue once an expected start, the time that runs usually take and the grace have passed
 without a good run; without one, once the tolerance plus grace has: the policy's, else that of the class of machine,
-else that of the rule. A job that never had a good run is the matter of "never backed up" alone: one problem, one incident.
+else that of the rule. A job that never had a good run is the matter of "never backed up" alone.
 """
 
 from __future__ import annotations
