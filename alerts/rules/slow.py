@@ -122,7 +122,7 @@ def _check_speed(facts: JobFacts, params: Params, ended: Sequence[RunPoint]) -> 
     if not ended or (ended[-1].duration_seconds or 0) < params.minutes * 60:
         return None
     longer = _shift(ended, _duration, _longer(params), facts=facts)
-    if longer is not None and longer.away >= params.runs and not _had_more_to_send(ended, params):
+    if longer is not None and longer.away >= params.runs and not _had_more_to_send(ended, params, since=longer.left.at):
         return _speed_finding(facts, longer, _DURATION)
     slower = _shift(ended, _speed, _slower(params), facts=facts) if ended[-1].transferred_bytes else None
     if slower is not None and slower.away >= params.runs and _had_as_much_to_send(ended):
@@ -146,11 +146,11 @@ def _had_as_much_to_send(ended: Sequence[RunPoint]) -> bool:
     return (ended[-1].transferred_bytes or 0) >= usual_of(sent[:-1] or sent).lower
 
 
-def _had_more_to_send(ended: Sequence[RunPoint], params: Params) -> bool:
-    """Whether the newest run was as fast as usual, so that it took longer only because there was more."""
-    speeds = [speed for point in ended if (speed := _speed(point)) is not None]
+def _had_more_to_send(ended: Sequence[RunPoint], params: Params, *, since: datetime) -> bool:
+    """Whether the newest run was as fast as those before the slow ones, and took longer only because there was more."""
+    speeds = [speed for point in ended if point.ended_at < since and (speed := _speed(point)) is not None]
     newest = _speed(ended[-1])
-    return newest is not None and len(speeds) > params.samples and newest >= usual_of(speeds[:-1]).lower
+    return newest is not None and len(speeds) >= params.samples and newest >= usual_of(speeds).lower
 
 
 def _shift(
