@@ -125,36 +125,38 @@ def passed_time(incident: IncidentValues, *, now: datetime, life: Life | None = 
     if incident.calm_since is not None and now >= incident.calm_since + life.calm:
         reason = f"It has not come back for {duration_words(life.calm)}."
         return (_close(incident, reason=reason, now=now),)
+    ended = _end_quiet(incident, now, still=_still(incident))
+    return (*ended, *_grow_older(ended[-1].after if ended else incident, now))
+
+
+def _still(incident: IncidentValues) -> str:
+    """How the problem stands, for the words of an acknowledgement or snooze that runs out."""
+    if incident.clear_proposed_at is not None:
+        return "it still waits for a person to accept it"
+    return "the problem is still there" if incident.calm_since is None else "the problem is gone for now"
+
+
+def _end_quiet(incident: IncidentValues, now: datetime, *, still: str) -> tuple[Change, ...]:
+    """The acknowledgement and the snooze, as far as they have run out."""
     changes: list[Change] = []
-    for step in (_end_acknowledgement, _end_snooze, _grow_older):
-        change = step(changes[-1].after if changes else incident, now)
-        if change is not None:
-            changes.append(change)
+    if incident.acknowledged_until is not None and incident.acknowledged_until <= now:
+        after = replace(incident, acknowledged_at=None, acknowledged_until=None)
+        reason = f"The acknowledgement has run out and {still}."
+        changes.append(Change(kind="ack_ended", reason=reason, before=incident, after=after))
+        incident = after
+    if incident.snoozed_until is not None and incident.snoozed_until <= now:
+        after = replace(incident, snoozed_until=None)
+        reason = f"The snooze has run out and {still}."
+        changes.append(Change(kind="snooze_ended", reason=reason, before=incident, after=after))
     return tuple(changes)
 
 
-def _end_acknowledgement(incident: IncidentValues, now: datetime) -> Change | None:
-    if incident.acknowledged_until is None or incident.acknowledged_until > now:
-        return None
-    after = replace(incident, acknowledged_at=None, acknowledged_until=None)
-    reason = "The acknowledgement has run out and the problem is still there."
-    return Change(kind="ack_ended", reason=reason, before=incident, after=after)
-
-
-def _end_snooze(incident: IncidentValues, now: datetime) -> Change | None:
-    if incident.snoozed_until is None or incident.snoozed_until > now:
-        return None
-    after = replace(incident, snoozed_until=None)
-    reason = "The snooze has run out and the problem is still there."
-    return Change(kind="snooze_ended", reason=reason, before=incident, after=after)
-
-
-def _grow_older(incident: IncidentValues, now: datetime) -> Change | None:
-    """One step of severity for each such time that it is open."""
+def _grow_older(incident: IncidentValues, now: datetime) -> tuple[Change, ...]:
+    """One step of severity for each such time that it is open; not while the problem is gone for now."""
     if incident.escalate_at is None or incident.escalate_every is None or incident.escalate_at > now:
-        return None
-    if incident.severity == SEVERITIES[-1]:
-        return None
+        return ()
+    if incident.severity == SEVERITIES[-1] or incident.calm_since is not None:
+        return ()
     steps = 1 + (now - incident.escalate_at) // incident.escalate_every
     severity = SEVERITIES[min(SEVERITIES.index(incident.severity) + steps, len(SEVERITIES) - 1)]
     following = incident.escalate_at + steps * incident.escalate_every
@@ -166,7 +168,7 @@ def _grow_older(incident: IncidentValues, now: datetime) -> Change | None:
     )
     age = duration_words(now - incident.opened_at)
     reason = f"It has been open for {age}: severity raised from {incident.severity} to {severity}."
-    return Change(kind="severity", reason=reason, before=incident, after=after)
+    return (Change(kind="severity", reason=reason, before=incident, after=after),)
 
 
 def apply_changes(incidents: Iterable[IncidentValues], changes: Iterable[Change]) -> tuple[IncidentValues, ...]:
@@ -180,11 +182,9 @@ def _decide_one(one: Checked, incident: IncidentValues | None, *, now: datetime,
         return _decide_finding(one, one.answer, incident, now=now, life=life)
     if incident is None or incident.state != "open":
         return ()
-    passed = passed_time(incident, now=now, life=life)
-    if one.answer is not None or (passed and passed[-1].after.state == "closed"):
-        return passed
-    values = passed[-1].after if passed else incident
-    return (*passed, *_decide_clean(one, values, now=now, life=life))
+    # First that it is gone: then nothing says that it is still there, and no age raises what is over.
+    cleared = () if one.answer is not None else _decide_clean(one, incident, now=now, life=life)
+    return (*cleared, *passed_time(cleared[-1].after if cleared else incident, now=now, life=life))
 
 
 def _decide_clean(one: Checked, incident: IncidentValues, *, now: datetime, life: Life) -> tuple[Change, ...]:
@@ -211,11 +211,9 @@ def _decide_finding(
     one: Checked, finding: Finding, incident: IncidentValues | None, *, now: datetime, life: Life
 ) -> tuple[Change, ...]:
     if incident is not None and incident.state == "open":
-        passed = passed_time(replace(incident, calm_since=None), now=now, life=life)
-        if incident.calm_since is not None and passed:
-            passed = (replace(passed[0], before=incident), *passed[1:])
-        values = passed[-1].after if passed else incident
-        return (*passed, *_see_again(one, finding, values, now=now))
+        ended = _end_quiet(incident, now, still="the problem is still there")
+        changes = (*ended, *_see_again(one, finding, ended[-1].after if ended else incident, now=now))
+        return (*changes, *_grow_older(changes[-1].after if changes else incident, now))
     if incident is None or not _is_recent(incident, now=now, reopen_within=life.reopen_within):
         return (_open(one, finding, now=now),)
     if incident.closed_by_hand and finding.occurrence == incident.occurrence:

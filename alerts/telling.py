@@ -73,7 +73,7 @@ def when_to_remind(
     """When to remind people of an incident they were told of. The rule's own interval goes before the route's."""
     interval = repeat_every if incident.repeat_every is None else incident.repeat_every
     last = incident.last_told_at or incident.told_at
-    if incident.state != "open" or last is None or incident.observed:
+    if incident.state != "open" or last is None or incident.observed or incident.calm_since is not None:
         return Telling(at=None, because="There is nothing to remind of.")
     if not interval:
         return Telling(at=None, because="Reminders are switched off.")
