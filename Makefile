@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$name; break; fi; \
 	done)
 
-.PHONY: run manage test lint check bench fuzz lock clean help require-python
+.PHONY: run manage test lint check bench fuzz simulate lock clean help require-python
 
 run: require-python
 	@exec $(PYTHON) -m launch run
@@ -33,6 +33,10 @@ bench: require-python
 # changed logs into every log format: make fuzz ARGS="--seconds 600 --format tar"
 fuzz: require-python
 	@exec $(PYTHON) -m launch fuzz
+
+# a simulated year of 2,000 jobs, scored (half an hour): make simulate ARGS="--jobs 200 --days 120"
+simulate: require-python
+	@exec $(PYTHON) -m launch simulate
 
 # pins requirements*.txt anew from requirements*.in; needs uv
 lock: require-python

@@ -18,6 +18,7 @@ COMMANDS = {
     "lint": True,
     "bench": True,
     "fuzz": True,
+    "simulate": True,
     "lock": None,
 }  # needs development packages?
 
@@ -69,7 +70,7 @@ def start(command: str, *further: str) -> int:
         return lint()
     from launch import test
 
-    return {"test": test.test, "bench": test.bench, "fuzz": test.fuzz}[command]()
+    return {"test": test.test, "bench": test.bench, "fuzz": test.fuzz, "simulate": test.simulate}[command]()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``make test``, ``make bench``, ``make fuzz``: the tests on throw-away servers, with a browser if there is one.
+"""``make test``, ``make bench``, ``make fuzz``, ``make simulate``: the tests on throw-away servers, with a browser if there is one.
 
 Passes pytest's exit code through. The servers end with it, whatever happens. Without a browser the browser tests are
 skipped and the last line says so; where ``CI`` is set, a missing browser is an error, because nobody reads that line.
@@ -48,6 +48,15 @@ def bench() -> int:
     command = [sys.executable, "-m", "tests.bench", *shlex.split(os.environ.get("ARGS", ""))]
     variables = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     with temporary_servers(variables, durable=True) as environment:
+        return run_command(command, environment=environment)
+
+
+def simulate() -> int:
+    """Play and score the simulated year of ``tests/simulation`` with the arguments of ARGS, on private servers."""
+    signal.signal(signal.SIGTERM, interrupt)
+    command = [sys.executable, "-m", "tests.simulation", *shlex.split(os.environ.get("ARGS", ""))]
+    variables = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    with temporary_servers(variables, durable=False) as environment:
         return run_command(command, environment=environment)
 
 
