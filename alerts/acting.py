@@ -170,8 +170,8 @@ def accept(tenant: Tenant, incident_uid: UUID, *, actor: str, reason: str, now: 
     act(tenant, incident_uid, accepting(actor=actor, reason=reason, now=now))
 
 
-def assign(tenant: Tenant, incident_uid: UUID, *, person: UUID, actor: str, now: datetime) -> None:
-    """Give it to a member of the tenant, named by the person's uid. Raises CannotAct for anybody else."""
+def assign(tenant: Tenant, incident_uid: UUID, *, person: UUID | str, actor: str, now: datetime) -> None:
+    """Give it to a member of the tenant, named by uid or mail address. Raises CannotAct for anybody else."""
     act(tenant, incident_uid, assigning(find_member(tenant, person), actor=actor, now=now))
 
 
@@ -179,10 +179,11 @@ def unassign(tenant: Tenant, incident_uid: UUID, *, actor: str, now: datetime) -
     act(tenant, incident_uid, unassigning(actor=actor, now=now))
 
 
-def find_member(tenant: Tenant, person: UUID) -> Membership:
-    """Raises CannotAct for somebody who does not belong to the tenant."""
-    rows = Membership.objects.of(tenant).select_related("user").filter(user__uid=person, user__is_active=True)
-    member: Membership | None = rows.first()
+def find_member(tenant: Tenant, person: UUID | str) -> Membership:
+    """By uid or mail address. Raises CannotAct for somebody who does not belong to the tenant."""
+    rows = Membership.objects.of(tenant).select_related("user").filter(user__is_active=True)
+    named = {"user__uid": person} if isinstance(person, UUID) else {"user__email": person.strip().lower()}
+    member: Membership | None = rows.filter(**named).first()
     if member is None:
         raise CannotAct("This person does not belong to your company: choose one of its members.")
     return member

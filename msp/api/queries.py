@@ -184,7 +184,7 @@ def _uid(model: Any, reach: Reach, path: str) -> Subquery:
 
 def incidents(reach: Reach, filters: Filters) -> QuerySet[Any]:
     """Incidents with the UUIDs of what they are about."""
-    rows = incidents_within(reach).select_related("client", "ticket")
+    rows = incidents_within(reach).select_related("client", "ticket", "assigned_to", "cause")
     names = BackupServer.objects.of(reach.tenant_id).filter(pk=OuterRef("server_id")).values("name")
     rows = rows.annotate(
         job_uid=_uid(BackupJob, reach, "job_id"),

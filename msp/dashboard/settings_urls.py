@@ -14,6 +14,7 @@ from msp.dashboard.views import settings_guess as guess
 from msp.dashboard.views import settings_hub as hub
 from msp.dashboard.views import settings_jobs as jobs
 from msp.dashboard.views import settings_keys as keys
+from msp.dashboard.views import settings_life as life
 from msp.dashboard.views import settings_machines as machines
 from msp.dashboard.views import settings_mail as mail
 from msp.dashboard.views import settings_people as people
@@ -55,9 +56,11 @@ urlpatterns: list[URLPattern] = [
     path("settings/destinations/<uuid:uid>/check/", destinations.check, name="destination-check"),
     path("settings/destinations/<uuid:uid>/test-ticket/", destinations.send_test, name="destination-test"),
     path("settings/destinations/<uuid:uid>/pause/", destinations.pause, name="destination-pause"),
+    path("settings/incidents/", life.edit_life, name="life"),
     path("settings/silences/", silences.list_silences, name="silences"),
     path("settings/silences/new/", silences.new_silence, name="silence-new"),
-    path("settings/silences/<uuid:uid>/end/", silences.end_silence, name="silence-end"),
+    path("settings/silences/preview/", silences.preview, name="silence-preview"),
+    path("settings/silences/<uuid:uid>/end/", silences.end, name="silence-end"),
     path("settings/servers/", servers.list_servers, name="servers"),
     path("settings/servers/connect/", connecting.pick_product, name="connect"),
     path("settings/servers/connect/<slug:name>/", connecting.name_server, name="connect-server"),

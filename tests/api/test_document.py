@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from datetime import timedelta
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+from alerts.models import Silence
 from msp.api.problems import Problem
 from msp.channels.addressing import make_address
 from msp.channels.models import Mailbox, PullSource
@@ -21,7 +23,7 @@ from msp.estate.models import Machine
 from msp.estate.spans import Actor
 from msp.ingest.models import AssignmentRule, InboxItem
 from tests.api.conftest import Caller
-from tests.api.things import Things
+from tests.api.things import Things, make_incident
 from tests.world import START, World, make_job
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -64,6 +66,10 @@ def values(things: Things, world: World) -> dict[str, str]:
         secrets={"password": "p"}, check_after=START, created_at=START,
     )  # fmt: skip
     named["RULE"] = AssignmentRule.objects.of(world.tenant).create(name="r", position=1, patterns={"job": "z"})
+    named["SILENCE"] = Silence.objects.of(world.tenant).create(
+        scope_kind="tenant", scope_id=world.tenant.pk, starts_at=START, ends_at=START + timedelta(days=365)
+    )
+    named["STICKY"] = make_incident(world.tenant, own.client, own.job, sticky=True)
     named["ITEM"] = InboxItem.objects.of(world.tenant).create(
         receipt_id=1, place=0, reason="unassigned", source_job="j", opened_at=START
     )

@@ -65,6 +65,19 @@ class IncidentSerializer(serializers.Serializer[Any]):
     acknowledged_note = serializers.CharField()
     snoozed_until = serializers.DateTimeField(allow_null=True)
     silenced_until = serializers.DateTimeField(allow_null=True)
+    cause = serializers.UUIDField(source="cause.uid", default=None, help_text="The incident it is kept under.")
+    assigned_to = serializers.CharField(source="assigned_to.email", default=None, help_text="Whose it is.")
+    assigned_at = serializers.DateTimeField(allow_null=True)
+    sticky = serializers.BooleanField(help_text="It closes only when a person accepts it with a reason.")
+    clear_proposed_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when its rule finds nothing any more: it waits to be accepted."
+    )
+    clear_reason = serializers.CharField()
+    calm_since = serializers.DateTimeField(
+        allow_null=True, help_text="It came back too often: gone since then, watched for a while before it closes."
+    )
+    escalated = serializers.CharField(help_text="The severity that its age alone has brought it to; mostly empty.")
+    escalate_at = serializers.DateTimeField(allow_null=True, help_text="When its severity rises with age.")
     closed_at = serializers.DateTimeField(allow_null=True)
     close_reason = serializers.CharField()
     ticket = IncidentTicketSerializer(allow_null=True)
@@ -150,6 +163,15 @@ EXAMPLE: dict[str, Any] = {
     "acknowledged_note": "",
     "snoozed_until": None,
     "silenced_until": None,
+    "cause": None,
+    "assigned_to": None,
+    "assigned_at": None,
+    "sticky": False,
+    "clear_proposed_at": None,
+    "clear_reason": "",
+    "calm_since": None,
+    "escalated": "",
+    "escalate_at": None,
     "closed_at": None,
     "close_reason": "",
     "ticket": {
