@@ -44,11 +44,13 @@ def restore_test(job: SimulatedJob, day: date) -> Told:
 
 
 class Year:
-    """One company under one service. ``say`` is told the progress."""
+    """One company under one service, looked at each ``step``, of which a day is a multiple."""
 
-    def __init__(self, company: Company, faults: Sequence[Fault], *, outage: Outage | None) -> None:
-        self.company, self.outage = company, outage
-        self.service = Service(company.tenant.pk, pace=STEP)
+    def __init__(
+        self, company: Company, faults: Sequence[Fault], *, outage: Outage | None, step: timedelta = STEP
+    ) -> None:
+        self.company, self.outage, self.pace = company, outage, step
+        self.service = Service(company.tenant.pk, pace=step)
         self.faults: dict[int, list[Fault]] = {}
         for fault in faults:
             for job_id in fault.jobs:
@@ -58,7 +60,7 @@ class Year:
 
     def play(self, begin: datetime, end: datetime, *, say: Callable[[str], None] = lambda _: None) -> None:
         planned_until = begin - DAY
-        for now in moments(begin, end, STEP):
+        for now in moments(begin, end, self.pace):
             while planned_until < now + DAY:
                 self.plan(planned_until.date())
                 planned_until += DAY
