@@ -20,7 +20,7 @@ from msp.tenants.models import Tenant
 #: By name: label, unit, the greatest value, and what it does.
 LIFE: Mapping[str, tuple[str, str, int, str]] = {
     "reopen_hours": (
-        "Reopen within", "hours", 8_784, "A problem that returns so soon reopens its incident instead of opening another."
+        "Reopen within", "hours", 8_784, "A problem that returns so soon reopens its incident; no other is opened."
     ),
     "flap_count": (
         "Comes and goes after", "returns", 1_000,

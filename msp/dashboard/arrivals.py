@@ -45,7 +45,7 @@ MENDING = {
 
 @dataclass(frozen=True)
 class ArrivedRun:
-    """One run of a delivery; ``is_new`` says that its job was made for it."""
+    """One run of a delivery; ``is_new``: its job was made for it, ``is_observed``: it gets no tickets yet."""
 
     uid: uuid.UUID
     month: date
@@ -53,6 +53,7 @@ class ArrivedRun:
     job_uid: uuid.UUID
     client: str
     is_new: bool
+    is_observed: bool
     operation: str
     outcome: str
     good: bool
@@ -181,6 +182,7 @@ def _run(run: JobRun, job: BackupJob, receipt: Receipt) -> ArrivedRun:
         job_uid=job.uid,
         client=job.selection.client.name,
         is_new=job.registered_at >= receipt.received_at,
+        is_observed=job.observed or not job.selection.client.tickets_enabled,
         operation=run.operation,
         outcome=run.outcome,
         good=run.good,

@@ -10,6 +10,7 @@ from msp.dashboard.views import settings_audit as audit
 from msp.dashboard.views import settings_bulk as bulk
 from msp.dashboard.views import settings_clients as clients
 from msp.dashboard.views import settings_destinations as destinations
+from msp.dashboard.views import settings_enabling as enabling
 from msp.dashboard.views import settings_guess as guess
 from msp.dashboard.views import settings_hub as hub
 from msp.dashboard.views import settings_jobs as jobs
@@ -56,6 +57,9 @@ urlpatterns: list[URLPattern] = [
     path("settings/destinations/<uuid:uid>/check/", destinations.check, name="destination-check"),
     path("settings/destinations/<uuid:uid>/test-ticket/", destinations.send_test, name="destination-test"),
     path("settings/destinations/<uuid:uid>/pause/", destinations.pause, name="destination-pause"),
+    path("settings/enable-tickets/", enabling.everything, name="enable-all"),
+    path("settings/clients/<uuid:uid>/enable-tickets/", enabling.client, name="enable-client"),
+    path("settings/jobs/<uuid:uid>/enable-tickets/", enabling.job, name="enable-job"),
     path("settings/incidents/", life.edit_life, name="life"),
     path("settings/silences/", silences.list_silences, name="silences"),
     path("settings/silences/new/", silences.new_silence, name="silence-new"),

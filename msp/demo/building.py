@@ -124,7 +124,13 @@ def build_people(plan: MspPlan, *, now: datetime) -> tuple[Tenant, tuple[Login, 
     role, name, email = plan.owner
     owner = Login(plan.name, role, name, email, secrets.token_urlsafe(12))
     tenant = onboard_tenant(
-        plan.name, owner_email=email, password=owner.password, now=now, timezone=plan.zone, currency=plan.currency
+        plan.name,
+        owner_email=email,
+        password=owner.password,
+        now=now,
+        timezone=plan.zone,
+        currency=plan.currency,
+        observe_new=False,
     )
     User.objects.filter(email=email).update(name=name)
     return tenant, (owner, *(build_person(tenant, plan, *person, now=now) for person in plan.people[1:]))

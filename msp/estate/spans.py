@@ -80,14 +80,17 @@ def register_client(
     reseller: Reseller | None = None,
     timezone: str = "",
     quota_bytes: int | None = None,
-    tickets_enabled: bool = True,
+    tickets_enabled: bool | None = None,
     notes: str = "",
 ) -> Client:
-    """A new client with its first spans, from today on. Raises Taken when the code is in use, BadChange."""
+    """A new client with its first spans, from today on; without a word about tickets it is observed where the tenant
+    observes what is new. Raises Taken when the code is in use, BadChange.
+    """
     zone = checked_zone(timezone or tenant.timezone)
     _check_state(state)
     values: dict[str, Any] = {"name": name, "state": state, "reseller": reseller, "timezone": zone}
-    values |= {"quota_bytes": quota_bytes, "tickets_enabled": tickets_enabled, "notes": notes}
+    enabled = not tenant.observe_new if tickets_enabled is None else tickets_enabled
+    values |= {"quota_bytes": quota_bytes, "tickets_enabled": enabled, "notes": notes}
     try:
         with transaction.atomic():
             client: Client = Client.objects.of(tenant).create(code=code, registered_at=actor.now, **values)

@@ -1,5 +1,7 @@
 """Make: jobs for keys that nobody knows, because their server or a rule says so; in a fixed number of statements.
 
+Where the tenant observes what is new, the new job of a client that gets tickets is observed until a person enables it.
+
 The servers that get jobs are locked in the order of their ids, so that two workers make one job, not two. What protects
 the same roots of the same host as a selection that is there already (by another server or product) is made as a
 proposed job of that selection: it is watched, measures nothing, and a person decides.
@@ -45,10 +47,13 @@ WITH wanted AS (
     ON CONFLICT DO NOTHING
 ), jobs AS (
     INSERT INTO backups_backupjob (uid, tenant_id, server_id, selection_id, name, product, role, state, schedule,
-        timezone, registered_at, proposed_because)
+        timezone, registered_at, proposed_because, observed)
     SELECT DISTINCT ON (wanted.server_id, named.id, wanted.name) gen_random_uuid(), %(tenant)s, wanted.server_id,
-        named.id, wanted.name, wanted.product, 'primary', wanted.state, '', '', %(now)s, wanted.because
+        named.id, wanted.name, wanted.product, 'primary', wanted.state, '', '', %(now)s, wanted.because,
+        tenant.observe_new AND client.tickets_enabled
     FROM wanted JOIN named ON wanted.client_id = named.client_id AND wanted.selection = named.name
+    JOIN estate_client client ON client.tenant_id = %(tenant)s AND client.id = wanted.client_id
+    JOIN tenants_tenant tenant ON tenant.id = %(tenant)s
     RETURNING id, server_id, selection_id, name
 ), spans AS (
     INSERT INTO backups_jobselectionspan (uid, tenant_id, job_id, selection_id, since)

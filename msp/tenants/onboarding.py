@@ -13,13 +13,27 @@ from msp.tenants.models import Branding, Membership, Tenant, User
 
 
 def onboard_tenant(
-    name: str, *, owner_email: str, password: str, now: datetime, timezone: str = "UTC", currency: str = "EUR"
+    name: str,
+    *,
+    owner_email: str,
+    password: str,
+    now: datetime,
+    timezone: str = "UTC",
+    currency: str = "EUR",
+    observe_new: bool = True,
 ) -> Tenant:
-    """Create the tenant and its owner. Raises ZoneInfoNotFoundError for an unknown time zone."""
+    """Create the tenant and its owner; ``observe_new``: its clients and jobs start observed, until a person enables
+    their tickets. Raises ZoneInfoNotFoundError for an unknown time zone.
+    """
     ZoneInfo(timezone)
     with transaction.atomic():
         tenant = Tenant.objects.create(
-            name=name, slug=free_slug(name), timezone=timezone, currency=currency, created_at=now
+            name=name,
+            slug=free_slug(name),
+            timezone=timezone,
+            currency=currency,
+            observe_new=observe_new,
+            created_at=now,
         )
         Branding.objects.of(tenant).create(title=name)
         owner = User.objects.create_user(owner_email, password=password, name=owner_email.split("@")[0].title())

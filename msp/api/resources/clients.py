@@ -47,7 +47,9 @@ class ClientRegistration(StrictSerializer):
     reseller = serializers.UUIDField(required=False, allow_null=True)
     timezone = serializers.CharField(required=False, allow_blank=True, max_length=64, help_text="Yours if not given.")
     quota_bytes = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=LARGEST)
-    tickets_enabled = serializers.BooleanField(default=True)
+    tickets_enabled = serializers.BooleanField(
+        default=None, allow_null=True, help_text="null: as your company starts new clients, observed or not."
+    )
     notes = serializers.CharField(default="", allow_blank=True, max_length=10_000)
 
 

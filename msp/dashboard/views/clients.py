@@ -12,6 +12,7 @@ from django.shortcuts import render
 
 from alerts.queries import explain_clocks, list_incidents, missed_days, settings_of_scopes
 from alerts.standings import IncidentFilter
+from msp.backups.models import BackupJob
 from msp.backups.queries import days_of_jobs, jobs_of_client, measuring_jobs, size_trend, totals_by_client
 from msp.backups.selection_queries import sizes_of_selections
 from msp.dashboard.paging import asked_page
@@ -75,6 +76,7 @@ def show_client(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     context = {
         "client": client,
         "rows": rows,
+        "observed_jobs": BackupJob.objects.of(reach.tenant_id).filter(pk__in=ids, observed=True).count(),
         "totals": totals_by_client(reach).get(client.id),
         "trend": trend,
         "incidents": list_incidents(reach, IncidentFilter(client_id=client.id), now=request.now, limit=50),

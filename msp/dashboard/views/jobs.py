@@ -28,6 +28,8 @@ from msp.dashboard.until import SNOOZES
 from msp.dashboard.views.clients import TREND_DAYS
 
 RUNS_PAGE = 20
+#: What the page says of the job besides its row: whether it has left, and whether it is only observed.
+ABOUT = ("gone_at", "gone_because", "observed", "selection__client__tickets_enabled")
 
 
 @staff_page
@@ -44,7 +46,7 @@ def show_job(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     outcome = request.GET.get("outcome", "")
     context = {
         "job": job,
-        "gone": BackupJob.objects.of(reach.tenant_id).values("gone_at", "gone_because").get(pk=job.id),
+        "gone": BackupJob.objects.of(reach.tenant_id).values(*ABOUT).get(pk=job.id),
         "clock": explain_clocks(reach, [job], settings, now=request.now)[job.id],
         "guess": find_guess(reach.tenant_id, job.id),
         "rules": rules_here(reach.tenant_id, job.id, settings[job.id], now=request.now),

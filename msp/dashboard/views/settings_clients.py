@@ -108,7 +108,8 @@ def _look_again(request: StaffRequest, client: Client) -> None:
 
 
 def _terms(request: StaffRequest, client: Client | None) -> tuple[Field, ...]:
-    shown = client or Client(timezone=request.scope.tenant.timezone)
+    tenant = request.scope.tenant
+    shown = client or Client(timezone=tenant.timezone, tickets_enabled=not tenant.observe_new)
     quota = format((Decimal(shown.quota_bytes) / GB).normalize(), "f") if shown.quota_bytes else ""
     return (
         Field("name", "Name", value=shown.name, required=True, maximum=200),
