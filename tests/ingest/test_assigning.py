@@ -12,12 +12,13 @@ from django.db import connection, transaction
 
 from msp import pipeline
 from msp.backups.models import BackupJob, JobRun, JobSelectionSpan
-from msp.estate.models import Selection, SelectionClientSpan
+from msp.estate.models import Client, Selection, SelectionClientSpan
 from msp.ingest.assigning import Assigned, assign
 from msp.ingest.models import Assignment, InboxItem, Receipt
 from msp.ingest.normalising import NormalisedReceipt, normalise_one, open_receipt
 from msp.ingest.storing import Incoming, store
 from msp.ingest.taking import TakenReceipt
+from msp.tenants.models import Tenant
 from tests.world import World, make_job, make_server, make_world
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
@@ -175,3 +176,17 @@ def test_an_envelope_that_cannot_be_opened_is_kept_with_the_reason(world: World)
     receipt = Receipt.objects.of(world.tenant).get(pk=receipt_id)
     assert (receipt.state, receipt.reason) == ("inbox", "unrecognised")
     assert "stdout" in receipt.error
+
+
+@pytest.mark.parametrize(("observe_new", "enabled", "observed"), [
+    (True, True, True), (True, False, False), (False, True, False),
+])  # fmt: skip
+def test_a_new_job_of_an_enabled_client_is_observed_where_the_tenant_wants_it(
+    world: World, observe_new: bool, enabled: bool, observed: bool
+) -> None:
+    Tenant.objects.filter(pk=world.tenant.pk).update(observe_new=observe_new)
+    Client.objects.of(world.tenant).filter(pk=world.client.pk).update(tickets_enabled=enabled)
+    post(world.server, log({"job": "db"}))
+    process()
+    assert BackupJob.objects.of(world.tenant).get(name="db").observed is observed
+    assert not BackupJob.objects.of(world.tenant).get(pk=world.job.pk).observed, "known jobs stay as they are"
