@@ -1,4 +1,4 @@
-"""``make test``, ``make bench``, ``make fuzz``, ``make simulate``: the tests on throw-away servers, with a browser if there is one.
+"""``make test`` and its kin (bench, fuzz, simulate): on throw-away servers, with a browser if there is one.
 
 Passes pytest's exit code through. The servers end with it, whatever happens. Without a browser the browser tests are
 skipped and the last line says so; where ``CI`` is set, a missing browser is an error, because nobody reads that line.

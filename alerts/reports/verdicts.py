@@ -182,7 +182,7 @@ ORDER BY job.id
 def load_job_nights(tenant: Tenant, night: Night) -> list[JobNight]:
     """Every job that was there, with its runs of the night, in one query."""
     month = month_of(night.day)
-    values = {
+    values: dict[str, Any] = {
         "tenant": tenant.pk,
         "zone": tenant.timezone,
         "begins": night.begins,

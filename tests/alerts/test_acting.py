@@ -27,7 +27,12 @@ def answer(world: World, *, found: bool = True, sticky: bool = False, job: Any =
     """The rule "size_anomaly" flags the job, or finds it fine."""
     facts: JobFacts
     (facts,) = load_job_facts(world.tenant.pk, [(job or world.job).pk])
-    given = {"severity": "warning", "summary": "It shrank.", "since": NOW, "occurrence": "shrank"} | values
+    given: dict[str, Any] = {
+        "severity": "warning",
+        "summary": "It shrank.",
+        "since": NOW,
+        "occurrence": "shrank",
+    } | values
     now = given.pop("now", NOW)
     finding = Finding(kind="size_anomaly", subject=facts.subject, sticky=sticky, **given)
     checked = Checked(

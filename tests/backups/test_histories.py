@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.evaluating import evaluate_jobs, load_job_facts
+from alerts.evaluating import evaluate_jobs
+from alerts.job_loading import load_job_facts
 from integrations.logs.joblog import Component, JobLog, LogError
 from msp.backups.models import JobHistory, JobState
 from msp.backups.points import MOST_POINTS, error_key, read_points

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,7 +30,7 @@ def points(walls: Sequence[datetime], *, outcome: str = "success", told: bool = 
     return [Point(at if told else None, at + 600, outcome, good, None, None, None, 600, "") for at in starts]
 
 
-def learned(walls: Sequence[datetime], **values: bool) -> Guess | None:
+def learned(walls: Sequence[datetime], **values: Any) -> Guess | None:
     return learn(points(walls, **values), zone=ZONE, registered_at=LONG_AGO)
 
 

@@ -20,7 +20,8 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from alerts.evaluating import evaluate_jobs, load_job_facts
+from alerts.evaluating import evaluate_jobs
+from alerts.job_loading import load_job_facts
 from alerts.models import Incident
 from msp.backups.models import JobState, SelectionDefinition, SelectionMeasurement
 from msp.backups.selection_queries import sizes_of_selections

@@ -1,4 +1,4 @@
-"""New tenants, clients and jobs start observed: incidents open, nobody is told, until a person enables their tickets."""
+"""New tenants, clients and jobs start observed: nobody is told of their incidents until a person enables them."""
 
 from __future__ import annotations
 

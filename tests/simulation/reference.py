@@ -67,8 +67,10 @@ class Look:
         """After an interruption of ours, what came due in it waits for the logs that waited outside."""
         if self.now < deadline:
             return False
-        is_patient = self.resumed_at is not None and deadline <= self.resumed_at + 60 * MINUTE
-        return None if is_patient and self.now < self.resumed_at + 60 * MINUTE else True
+        if self.resumed_at is None:
+            return True
+        caught_up = self.resumed_at + HOUR
+        return None if deadline <= caught_up and self.now < caught_up else True
 
 
 def no_recent_backup(look: Look) -> Verdict:

@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from alerts.facts import SEVERITIES, Subject
-from alerts.planning import load_routes
 from alerts.models import GROUPINGS, Destination, Route
+from alerts.planning import load_routes
 from alerts.routing import IncidentFacts, NoRoute
 from alerts.routing import route as choose_route
 from alerts.rules import RULES
