@@ -73,7 +73,7 @@ def test_what_waits_for_a_person_says_so_and_closes_with_a_reason(stage: Stage) 
     assert browser.post(f"{address}accept/", {"reason": "Fine."}).status_code == 409
     change(stage.incident, sticky=True, clear_proposed_at=scene.now(), clear_reason="The size is as before.")
     page = page_of(stage, address)
-    for shown in ("Is it fine now?", "The size is as before.", "Accept and close", "waits for your word"):
+    for shown in ("Is it fine now?", "The size is as before.", "Accept and close", "waits to be accepted"):
         assert shown in page
     assert "Close by hand" not in page, "one way to close it, not two"
     assert "1 incident waits to be accepted" in page_of(stage, "/")
