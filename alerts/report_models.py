@@ -122,9 +122,12 @@ class MorningReport(TenantOwned):
     """A digest for a technician or a team. Empty ``client_ids`` and ``reseller_ids`` mean all clients.
 
     ``check_after`` is when the next one is due; ``due_at`` the moment that the mail under way is for, ``since`` from
-    when it tells what is new.
+    when it tells what is new. ``destination`` (of gateway "email") has the server that sends it.
     """
 
+    destination = models.ForeignKey(
+        "alerts.Destination", on_delete=models.PROTECT, related_name="+", db_index=False, null=True
+    )
     name = models.CharField(max_length=120)
     recipients = models.JSONField(default=list)
     schedule = models.CharField(max_length=120)

@@ -31,6 +31,7 @@ app.conf.update(
         "deliver": {"task": "msp.tasks.deliver", "schedule": 10.0, "options": {"expires": 60, "queue": "delivery"}},
         "poll": {"task": "msp.tasks.poll", "schedule": 15.0, "options": {"expires": 60, "queue": "polling"}},
         "judge nights": {"task": "msp.tasks.judge_nights", "schedule": 3600.0, "options": {"expires": 1800}},
+        "write reports": {"task": "msp.tasks.write_reports", "schedule": 30.0, "options": {"expires": 60}},
         "give clocks": {"task": "msp.tasks.give_clocks", "schedule": 300.0, "options": {"expires": 300}},
         "make partitions": {"task": "msp.tasks.ensure_partitions", "schedule": 6 * 3600.0, "options": {"expires": 600}},
     },

@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from alerts.delivering import deliver_ticket
 from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
+from alerts.reports.mailing import deliver_report, freeze_due
 from alerts.sweeping import sweep as sweep_due
 from billing.collecting import deliver_collection
 from msp import partitions, pipeline
@@ -34,7 +35,7 @@ SECONDS = 45
 REST_SECONDS = 0.1
 
 POLLERS: Pollers = {Mailbox: poll_mailbox, PullSource: poll_source}
-DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection}
+DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection, "mail": deliver_report}
 
 
 def clock() -> datetime:
@@ -100,6 +101,16 @@ def judge_nights() -> int:
     close_old_connections()
     now = clock()
     return verdicts.judge_nights(now=now) + verdicts.forget_old(now=now)
+
+
+@app.task
+def write_reports() -> int:
+    """Write the morning reports that have become due; the delivery worker sends them."""
+    close_old_connections()
+    done = freeze_due(now=clock(), is_time_up=timer())
+    if done:
+        wake_delivery()
+    return done
 
 
 @app.task

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
@@ -76,8 +76,7 @@ class Config:
         _parse_address(self.sender, field="sender")
         if not self.recipients:
             raise BadConfig("recipients", "At least one recipient is required.")
-        for recipient in self.recipients:
-            _parse_address(recipient, field="recipients")
+        check_recipients(self.recipients)
         if self.message_domain and not _DOMAIN.fullmatch(self.message_domain):
             raise BadConfig("message_domain", "The domain of Message-IDs must be a domain, such as msp.example.")
         if bool(self.username) != bool(self.password):
@@ -140,6 +139,45 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     return tuple(problems)
 
 
+@dataclass(frozen=True)
+class Mail:
+    """A mail that is no ticket. ``name`` makes its Message-ID: a repeat has the same, so that it is one mail."""
+
+    name: str
+    recipients: tuple[str, ...]
+    subject: str
+    text: str
+    html: str
+
+
+def check_recipients(recipients: tuple[str, ...]) -> None:
+    """Raises BadConfig for the first that is no mail address."""
+    for recipient in recipients:
+        _parse_address(recipient, field="recipients")
+
+
+def send_mail(config: Config, mail: Mail, *, call: Call) -> str:
+    """Send it through the destination's server to its own recipients; answers the Message-ID.
+
+    Raises BadConfig for a bad recipient, and what the gateways raise.
+    """
+    if not _REFERENCE.fullmatch(mail.name):
+        raise PermanentFailure("The mail's name contains something other than letters, digits and hyphens.")
+    config = replace(config, recipients=mail.recipients)
+    message = EmailMessage(policy=SMTP)
+    message["From"] = _parse_address(config.sender, field="sender")
+    message["To"] = [_parse_address(recipient, field="recipients") for recipient in config.recipients]
+    message["Subject"] = _one_line(mail.subject)
+    message["Date"] = format_datetime(call.now)
+    message["Message-ID"] = f"<{mail.name}@{_message_domain(config)}>"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_clean_body(mail.text), cte="quoted-printable")
+    message.add_alternative(_clean_body(mail.html), subtype="html", cte="quoted-printable")
+    _send(config, message, call=call)
+    return str(message["Message-ID"])
+
+
 def _reply(
     config: Config, thread: Thread, text: TicketText, *, sequence: int, action: str, now: datetime
 ) -> EmailMessage:
@@ -179,8 +217,12 @@ def _new_message(
 
 def _subject(reference: Reference, subject: str, closing: str) -> str:
     """One printable line: what a client's name or a log brings must not become a header of its own."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in subject).split())
-    return f"[{reference}] {line[:MAX_SUBJECT]} {closing}".strip()
+    return f"[{reference}] {_one_line(subject)} {closing}".strip()
+
+
+def _one_line(text: str) -> str:
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line[:MAX_SUBJECT]
 
 
 def _clean_body(body: str) -> str:

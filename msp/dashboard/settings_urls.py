@@ -20,6 +20,7 @@ from msp.dashboard.views import settings_machines as machines
 from msp.dashboard.views import settings_mail as mail
 from msp.dashboard.views import settings_people as people
 from msp.dashboard.views import settings_pulling as pulling
+from msp.dashboard.views import settings_reports as reports
 from msp.dashboard.views import settings_resellers as resellers
 from msp.dashboard.views import settings_routes as routes
 from msp.dashboard.views import settings_rules as rules
@@ -65,6 +66,10 @@ urlpatterns: list[URLPattern] = [
     path("settings/silences/new/", silences.new_silence, name="silence-new"),
     path("settings/silences/preview/", silences.preview, name="silence-preview"),
     path("settings/silences/<uuid:uid>/end/", silences.end, name="silence-end"),
+    path("settings/reports/", reports.list_reports, name="reports"),
+    path("settings/reports/new/", reports.edit_report, name="report-new"),
+    path("settings/reports/<uuid:uid>/", reports.edit_report, name="report"),
+    path("settings/reports/<uuid:uid>/send/", reports.send_one, name="report-send"),
     path("settings/servers/", servers.list_servers, name="servers"),
     path("settings/servers/connect/", connecting.pick_product, name="connect"),
     path("settings/servers/connect/<slug:name>/", connecting.name_server, name="connect-server"),
