@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from alerts.models import Review
 from alerts.params import BadParams
+from alerts.reports.exporting import verdicts_csv
 from alerts.reports.grid import read_grid
 from alerts.reports.morning import MorningList, MorningScope, read_morning
 from alerts.reports.nights import noon_of
@@ -97,3 +98,15 @@ def asked_day(request: StaffRequest, text: str) -> date:
     except ValueError:
         return today
     return day if today - timedelta(days=3660) <= day <= today else today
+
+
+@staff_page
+def export_verdicts(request: StaffRequest) -> HttpResponse:
+    """A month's verdicts as CSV (``?month=2026-11``): one row for each job and night, as far as may be seen."""
+    try:
+        month = date.fromisoformat(f"{request.GET.get('month', '')}-01")
+    except ValueError:
+        raise Refused("Name a month such as 2026-11 in the address.", status=404) from None
+    answer = HttpResponse(verdicts_csv(request.scope.reach, month=month), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="verdicts-{month:%Y-%m}.csv"'
+    return answer

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
+from alerts.params import BadParams
+from alerts.report_models import TEST_RESULTS
+from alerts.reports.restore_tests import RestoreValues, newest_tests, record_restore_test
 from integrations.selections.definitions import KINDS
 from integrations.selections.refusals import Unusable
 from integrations.selections.text import MAX_DEFINITION
@@ -18,12 +24,17 @@ from msp.backups.selection_queries import (
     sizes_of_selections,
 )
 from msp.backups.selection_sizes import measure_upload, set_definition
+from msp.dashboard.form_pages import as_bad_field
+from msp.dashboard.forms import BadField, Field
 from msp.dashboard.permits import OPERATE, action
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_page
+from msp.dashboard.typing_in import read_typed, refill_typed
+from msp.dashboard.views.settings_servers import actor_of
 from msp.estate.models import Selection
 from msp.estate.spans import Actor
 
 MEASUREMENTS = 30
+TESTS = 20
 MAX_VARIABLES = 100
 
 
@@ -66,7 +77,43 @@ def define_selection(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     return redirect("selection", uid=selection.uid)
 
 
-def page(request: StaffRequest, selection: Selection, *, problem: str = "") -> HttpResponse:
+@action(OPERATE)
+def record_test(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """Keep what came of a restore that a person tried."""
+    selection = found(find_selection(request.scope.reach, uid), "selection")
+    fields = fields_of_test(request)
+    try:
+        values = read_typed(fields, request.POST)
+        record_restore_test(request.scope.tenant, selection, RestoreValues(
+            tested_by=values["tested_by"], tested_at=values["tested_at"], what=values["what"], result=values["result"],
+            seconds=None if values["minutes"] is None else values["minutes"] * 60,
+            restored_bytes=None if values["gigabytes"] is None else int(values["gigabytes"] * 10**9),
+            proof=values["proof"] or "",
+        ), actor=actor_of(request))  # fmt: skip
+    except (BadField, BadParams) as refusal:
+        bad = as_bad_field(refusal)
+        return page(request, selection, problem=bad.reason, tests=refill_typed(fields, request.POST, error=bad))
+    messages.success(request, "The restore test is kept.")
+    return redirect("selection", uid=selection.uid)
+
+
+def fields_of_test(request: StaffRequest) -> tuple[Field, ...]:
+    at = timezone.localtime(request.now).strftime("%Y-%m-%dT%H:%M")
+    return (
+        Field("tested_by", "Who", required=True, maximum=200, value=request.scope.actor),
+        Field("tested_at", "When", kind="moment", required=True, value=at),
+        Field("what", "What was restored", kind="long", required=True, maximum=4000),
+        Field("result", "Result", kind="choice", required=True,
+              choices=tuple((name, name.capitalize()) for name in TEST_RESULTS)),
+        Field("minutes", "How long", kind="number", unit="minutes", minimum=0, maximum=525_600),
+        Field("gigabytes", "How much", kind="decimal", unit="GB", minimum=0, maximum=1_000_000),
+        Field("proof", "Proof", kind="long", maximum=4000, help="Words, or a link to a picture or a log."),
+    )  # fmt: skip
+
+
+def page(
+    request: StaffRequest, selection: Selection, *, problem: str = "", tests: Sequence[Field] = ()
+) -> HttpResponse:
     reach = request.scope.reach
     (row,) = sizes_of_selections(reach, [selection.pk])
     definition = definition_in_force(reach, selection.pk)
@@ -83,6 +130,8 @@ def page(request: StaffRequest, selection: Selection, *, problem: str = "") -> H
         "variables": "\n".join(f"{name}={value}" for name, value in definition.variables.items()) if definition else "",
         "kinds": tuple(KINDS.items()),
         "problem": problem,
+        "tests": newest_tests(request.scope.tenant.pk, selection.pk, limit=TESTS),
+        "fields": tests or fields_of_test(request),
     }
     return render(request, "selection.html", context, status=400 if problem else 200)
 
