@@ -1,4 +1,4 @@
-"""A client's month, for the client: how the nights went, what was restored, what is covered, what was agreed to be left.
+"""A client's month, for the client: how the nights went, what was restored, what is covered, what was agreed.
 
 All figures rest on the daily verdicts, which outlive runs. The values are plain JSON, the same for page and PDF; made
 again with other values they are a new version. A fixed number of statements. Percentages are texts with one decimal.
@@ -67,7 +67,8 @@ def make_report(tenant: Tenant, client: Client, first: date, *, actor: str, now:
         Client.objects.of(tenant).select_for_update().get(pk=client.pk)
         newest = ClientReport.objects.of(tenant).filter(client=client, month=month.first).order_by("-version").first()
         if newest is not None and newest.digest == digest:
-            return newest
+            known: ClientReport = newest
+            return known
         report: ClientReport = ClientReport.objects.of(tenant).create(
             client=client, month=month.first, version=newest.version + 1 if newest else 1, values=values, digest=digest,
             made_by=actor[:200], made_at=now,
@@ -208,7 +209,8 @@ def incidents_of(tenant: Tenant, client: Client, month: Month) -> dict[str, Any]
 
 
 RESTORES = """
-SELECT selection.name, run.operation, run.outcome, run.ended_at, run.duration_seconds, run.restored_bytes, run.checksum_ok
+SELECT selection.name, run.operation, run.outcome, run.ended_at, run.duration_seconds, run.restored_bytes,
+       run.checksum_ok
 FROM backups_jobrun run JOIN estate_selection selection ON selection.id = run.selection_id
 WHERE run.tenant_id = %(tenant)s AND run.client_id = %(client)s AND run.filed_month = ANY(%(months)s)
       AND run.operation IN ('restore', 'verify') AND run.outcome <> 'running'

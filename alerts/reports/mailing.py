@@ -119,6 +119,8 @@ def deliver_report(claim: Claim, *, now: datetime, allow_private: bool | None = 
 
 def send(row: MorningReport, *, call: Call) -> str:
     """Hand it to the server; answers its Message-ID."""
+    if row.destination is None:
+        raise PermanentFailure("The report has no destination to be sent through any more.")
     config = config_from_json(email.Config, row.destination.config)
     mail = email.Mail(
         name=name_of(row),

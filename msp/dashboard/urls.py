@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 
 from msp.dashboard import money_urls, settings_urls
 from msp.dashboard.views import (
+    client_reports,
     clients,
     entry,
     inbox,
@@ -34,6 +35,11 @@ urlpatterns: list[URLPattern] = [
     path("morning/verdicts.csv", morning.export_verdicts, name="verdicts-csv"),
     path("clients/", clients.list_all, name="clients"),
     path("clients/<uuid:uid>/", clients.show_client, name="client"),
+    path("clients/<uuid:uid>/reports/", client_reports.list_reports, name="client-reports"),
+    path("clients/<uuid:uid>/reports/make/", client_reports.make, name="client-report-make"),
+    path("clients/<uuid:uid>/reports/<str:month>/", client_reports.show_report, name="client-report"),
+    path("clients/<uuid:uid>/reports/<str:month>/report.pdf", client_reports.download_report, name="client-report-pdf"),
+    path("clients/<uuid:uid>/reports/<str:month>/sign/", client_reports.sign, name="client-report-sign"),
     path("jobs/<uuid:uid>/", jobs.show_job, name="job"),
     path("selections/<uuid:uid>/", selections.show_selection, name="selection"),
     path("selections/<uuid:uid>/measure/", selections.measure_selection, name="selection-measure"),
