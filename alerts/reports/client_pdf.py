@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import font_source_sans_pro
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.table import Row
 
 from alerts.wording import moment_words, size_words
 
@@ -131,6 +132,7 @@ class Page:
     def title(self, title: str, below: str) -> None:
         self.pdf.set_fill_color(self.colour)
         self.pdf.rect(0, 0, 210, 4, style="F")
+        self.pdf.set_fill_color("#ffffff")
         self.write(title, size=20, style="B", height=10)
         self.write(below, colour=GREY)
         self.pdf.ln(4)
@@ -190,11 +192,20 @@ class Page:
         self.table(
             "Jobs",
             rows,
-            ("Nights due", "Job", "Good"),
-            lambda row: (str(row["due"]), row["job"], f"{row['success']} %" if row["success"] else "none due"),
+            ("Job", "Nights due", "Good"),
+            lambda row: (row["job"], str(row["due"]), f"{row['success']} %" if row["success"] else "none due"),
+            widths=(120, 30, 30),
         )
 
-    def table(self, title: str, listed: dict[str, Any], heads: tuple[str, str, str], cells: Any) -> None:
+    def table(
+        self,
+        title: str,
+        listed: dict[str, Any],
+        heads: tuple[str, str, str],
+        cells: Callable[[dict[str, Any]], tuple[str, str, str]],
+        *,
+        widths: tuple[int, int, int] = (32, 98, 50),
+    ) -> None:
         self.heading(f"{title} ({listed['total']})")
         if not listed["total"]:
             self.write("None in this month.", colour=GREY)
@@ -204,15 +215,20 @@ class Page:
         self.pdf.set_line_width(0.1)
         self.pdf.set_font(FONT, "", 8.5)
         with self.pdf.table(
-            col_widths=(32, 98, 50), width=WIDTH, line_height=4.4, text_align="LEFT", borders_layout="HORIZONTAL_LINES",
+            col_widths=widths, width=WIDTH, line_height=4.4, text_align="LEFT", borders_layout="HORIZONTAL_LINES",
             first_row_as_headings=False,
         ) as table:  # fmt: skip
-            for row in (heads, *(cells(row) for row in listed["rows"])):
-                drawn = table.row()
-                for text in row:
-                    drawn.cell(clean(text))
+            self.pdf.set_font(FONT, "B", 8.5)
+            self.row_of(table.row(), heads)
+            self.pdf.set_font(FONT, "", 8.5)
+            for row in listed["rows"]:
+                self.row_of(table.row(), cells(row))
         if listed["total"] > len(listed["rows"]):
             self.write(f"and {listed['total'] - len(listed['rows'])} more", colour=GREY)
+
+    def row_of(self, row: Row, texts: Sequence[str]) -> None:
+        for text in texts:
+            row.cell(clean(text))
 
     def sign_off(self, signed: tuple[str, datetime] | None, zone: str) -> None:
         self.heading("Signed for the client")
