@@ -16,7 +16,7 @@ UNWALLED = {
     "msp/tenants/wall.py": "defines it",
     "msp/tenants/middleware.py": "finds the tenants of whoever is logged in, before one is chosen",
     "msp/dashboard/views/entry.py": "offers a person the tenants to choose from",
-    "alerts/reports/mailing.py": "finds the morning reports that are due, whose ever they are, and goes on tenant by tenant",
+    "alerts/reports/mailing.py": "finds the morning reports that are due, of whichever tenant; the rest is within it",
     "msp/dashboard/changes/people.py": "sees that a login belongs to other tenants too, so that it is not renamed",
 }
 #: Statements on tenants' rows that name no tenant, by file and beginning, and why.
