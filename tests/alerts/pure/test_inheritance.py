@@ -26,7 +26,7 @@ def test_without_settings_the_defaults_hold() -> None:
     assert (resolved.enabled, resolved.severity) == (True, None)
     assert set(resolved.sources) == {
         "tolerance_hours", "laptop_days", "occasional_days", "seasonal_days", "grace_minutes", "critical_after_hours",
-        "enabled", "severity",
+        "enabled", "severity", "hold_minutes", "escalate_hours", "tells",
     }  # fmt: skip
     assert set(resolved.sources.values()) == {DEFAULT}
 
@@ -50,6 +50,9 @@ def test_the_nearest_scope_wins_parameter_by_parameter() -> None:
         "critical_after_hours": "default",
         "enabled": "selection the selection",
         "severity": "tenant the tenant",
+        "hold_minutes": "default",
+        "escalate_hours": "default",
+        "tells": "default",
     }
 
 

@@ -165,4 +165,4 @@ def returned(before: list[IncidentValues], after: list[IncidentValues]) -> None:
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+TestLives.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
