@@ -46,6 +46,8 @@ def put_in_place(stored: Stored | None, values: IncidentValues, *, subjects: Sub
 
 def look_again(tenant_id: int, incident_ids: Collection[int], *, now: datetime) -> None:
     """Decide anew about telling and reminding, and do what time alone does: ends of snoozes, age, calm."""
+    if not incident_ids:
+        return
     life = load_life(tenant_id)
     touched = [
         (stored, passed_time(stored.values, now=now, life=life))

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from alerts.delivering import deliver_ticket
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant, mark_due
 from alerts.incidents import look_again
+from alerts.subjects import CAUSES_FIRST, LOADERS, evaluate_kind
 from msp.demo.logs import write_log
 from msp.demo.logs.told import envelope_of
 from msp.demo.nights import PlannedRun
@@ -135,11 +136,21 @@ def sweep_tenant(tenant_id: int, *, now: datetime) -> None:
     """What ``alerts.sweeping`` does for everybody, for one tenant: evaluate what is due."""
     with transaction.atomic():
         due = load_due(tenant_id, now=now)
+        for kind in CAUSES_FIRST:
+            evaluate_due(tenant_id, kind, due, now=now)
         look_again(tenant_id, due.get("incident", []), now=now)
         evaluate_jobs(tenant_id, due.get("job", []), now=now)
         evaluate_clients(tenant_id, due.get("client", []), now=now)
         if "tenant" in due:
             evaluate_tenant(tenant_id, now=now)
+        for kind in LOADERS:
+            if kind not in CAUSES_FIRST:
+                evaluate_due(tenant_id, kind, due, now=now)
+
+
+def evaluate_due(tenant_id: int, kind: str, due: dict[str, list[int]], *, now: datetime) -> None:
+    if kind in due:
+        evaluate_kind(kind, tenant_id, due[kind], now=now)
 
 
 def load_due(tenant_id: int, *, now: datetime) -> dict[str, list[int]]:
