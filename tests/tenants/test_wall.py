@@ -49,7 +49,16 @@ def test_every_model_with_a_tenant_stands_behind_the_wall() -> None:
 
 def test_every_key_of_a_tenant_owned_table_begins_with_the_tenant() -> None:
     """Clocks are the exception: the sweep reads them across tenants."""
-    across = {"jobstate_due", "subject_due", "incident_due", "ticket_due", "lane_due", "mailbox_due", "pullsource_due"}
+    across = {
+        "jobstate_due",
+        "subject_due",
+        "incident_due",
+        "ticket_due",
+        "lane_due",
+        "mailbox_due",
+        "pullsource_due",
+        "morningreport_due",
+    }
     for model in apps.get_models():
         if not isinstance(model._default_manager, WalledManager):
             continue

@@ -65,8 +65,12 @@ class IncidentSerializer(serializers.Serializer[Any]):
     acknowledged_note = serializers.CharField()
     snoozed_until = serializers.DateTimeField(allow_null=True)
     silenced_until = serializers.DateTimeField(allow_null=True)
-    cause = serializers.UUIDField(source="cause.uid", default=None, help_text="The incident it is kept under.")
-    assigned_to = serializers.CharField(source="assigned_to.email", default=None, help_text="Whose it is.")
+    cause = serializers.UUIDField(
+        source="cause.uid", default=None, allow_null=True, help_text="The incident it is kept under."
+    )
+    assigned_to = serializers.CharField(
+        source="assigned_to.email", default=None, allow_null=True, help_text="Whose it is."
+    )
     assigned_at = serializers.DateTimeField(allow_null=True)
     sticky = serializers.BooleanField(help_text="It closes only when a person accepts it with a reason.")
     clear_proposed_at = serializers.DateTimeField(
