@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from alerts.acting import acknowledge, close_by_hand, settings_changed
+from alerts.marking import ensure_clocks
 from alerts.models import Destination, Incident, Silence
 from billing.finalising import finalise
 from billing.invoicing import draft_run
@@ -83,6 +84,7 @@ def fill_msp(plan: MspPlan, window: Window) -> tuple[Login, ...]:
         clock.play(events_of(built, window), starts_at=window.starts_at, now=window.now)
     measure_volumes(built, now=window.now)
     switch_off(built)
+    ensure_clocks(now=window.now)  # what was made besides and never fell due is looked at by the first sweep
     return built.logins
 
 

@@ -18,7 +18,6 @@ from django.db import connection, transaction
 from alerts.delivering import deliver_ticket
 from alerts.evaluating import evaluate_clients, evaluate_jobs, evaluate_tenant, mark_due
 from alerts.incidents import look_again
-from alerts.marking import ensure_clocks
 from alerts.subjects import CAUSES_FIRST, LOADERS, evaluate_kind
 from msp.demo.logs import write_log
 from msp.demo.logs.told import envelope_of
@@ -75,7 +74,6 @@ class Clock:
             event.what(event.at)
             moment = event.at
         self.pass_time(moment, now)
-        ensure_clocks(now=now)  # what was made on the way and never fell due is looked at by the first sweep
 
     def pass_time(self, moment: datetime, until: datetime) -> None:
         while moment < until:
