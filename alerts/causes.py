@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import orjson
 from django.db import connection
 
 from alerts.deciding import IncidentValues
 from alerts.facts import JobFacts, Unheard
-from alerts.models import AlertSettings
+from alerts.incident_rows import read_json
+from alerts.life_loading import load_life
 from alerts.rules import KINDS
 from alerts.wording import moment_words
 
@@ -100,19 +100,12 @@ def load_causes(tenant_id: int, grace: timedelta, *, now: datetime) -> Causes:
         return Causes(tuple(Cause(*row) for row in cursor.fetchall()), grace)
 
 
-def load_grace(tenant_id: int) -> timedelta:
-    """For how long symptoms stay quiet after their cause has ended."""
-    set_here = AlertSettings.objects.of(tenant_id).values_list("grace_minutes", flat=True).first()
-    default: int = AlertSettings._meta.get_field("grace_minutes").default
-    return timedelta(minutes=default if set_here is None else set_here)
-
-
 # --- not heard ---------------------------------------------------------------------------------------------------
 
 
 def load_unheard(tenant_id: int, *, now: datetime) -> dict[int, Unheard]:
     """The channels by which nothing can be heard now or lately, by id; in two statements."""
-    grace = load_grace(tenant_id)
+    grace = load_life(tenant_id).grace
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT subject_id, since, summary, closed_at FROM alerts_incident WHERE tenant_id = %s AND kind = ANY(%s) "
@@ -142,7 +135,5 @@ def with_unheard(tenant_id: int, facts: Collection[JobFacts], *, now: datetime) 
             "AND channel_ids <> '[]'::jsonb",
             [tenant_id, [one.job_id for one in facts]],
         )
-        channels: dict[int, Iterable[int]] = {
-            job: orjson.loads(told) if isinstance(told, str) else told for job, told in cursor.fetchall()
-        }
+        channels: dict[int, Iterable[int]] = {job: read_json(told) for job, told in cursor.fetchall()}
     return tuple(replace(one, unheard=common_unheard(channels.get(one.job_id, ()), unheard)) for one in facts)

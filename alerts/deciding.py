@@ -17,7 +17,7 @@ from alerts.wording import count_words, duration_words
 
 ChangeKind = Literal[
     "opened", "seen_again", "severity", "updated", "closed", "reopened", "ack_ended", "snooze_ended",
-    "acknowledged", "unacknowledged", "snoozed", "assigned", "unassigned", "accepted",
+    "acknowledged", "unacknowledged", "snoozed", "assigned", "unassigned",
     "calming", "clear_proposed", "clear_withdrawn", "kept_under", "speaks_up", "silence_ended",
 ]  # fmt: skip
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.group_facts import GroupFacts, MachineFacts
+from alerts.job_loading import QUIET_CLIENT_STATES
 from alerts.selection_loading import rows_of, waiver_end
 
 #: How far back readings of a volume are looked at.

@@ -20,8 +20,7 @@ from alerts.facts import Checked, ClientFacts, Facts, JobFacts, SelectionSize, T
 from alerts.group_facts import GroupFacts, MachineFacts, SelectionFacts
 from alerts.incidents import Subjects, write_answers
 from alerts.inheritance import Resolved, Setting, resolve_all
-from alerts.job_loading import QUIET_CLIENT_STATES as QUIET_CLIENT_STATES
-from alerts.job_loading import load_job_facts
+from alerts.job_loading import QUIET_CLIENT_STATES, load_job_facts
 from alerts.models import RuleSetting
 from alerts.quota_actions import follow_overruns
 from alerts.rules import SubjectChecked, check_subject

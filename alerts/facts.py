@@ -157,7 +157,6 @@ class JobFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     schedule: str = ""
     tolerance: timedelta | None = None
     grace: timedelta | None = None
@@ -234,7 +233,6 @@ class ClientFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     protected_bytes: int | None = None
     quota_bytes: int | None = None
     measured_at: datetime | None = None
@@ -262,7 +260,6 @@ class TenantFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     awaiting_since: datetime | None = None
     waiting: int = 0
     inbox: Mapping[str, int] = field(default_factory=dict)

@@ -65,7 +65,6 @@ class SelectionFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     jobs: tuple[CopyFacts, ...] = ()
     restore: ProofFacts = field(default_factory=ProofFacts)
     verify: ProofFacts = field(default_factory=ProofFacts)
@@ -103,7 +102,6 @@ class MachineFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     registered_at: datetime | None = None
     jobs: int = 0
     last_covered_at: datetime | None = None
@@ -145,7 +143,6 @@ class GroupFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     registered_at: datetime | None = None
     heard_at: datetime | None = None
     jobs: int = 0
@@ -181,7 +178,6 @@ class ChannelFacts:
     zone: str = "UTC"
     active: bool = True
     observed: bool = False
-    silenced: bool = False
     registered_at: datetime | None = None
     heard_at: datetime | None = None
     jobs: int = 0

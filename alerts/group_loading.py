@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import orjson
-
 from alerts.causes import common_unheard, load_unheard
 from alerts.estate_loading import load_volume_facts
-from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.facts import Unheard
 from alerts.group_facts import ChannelFacts, Due, GroupFacts
 from alerts.heartbeats import load_resumed_at
+from alerts.incident_rows import read_json
+from alerts.job_loading import QUIET_CLIENT_STATES
 from alerts.selection_loading import rows_of
 
 AnyGroup = TypeVar("AnyGroup", GroupFacts, ChannelFacts)
@@ -148,7 +147,7 @@ def load_channel_facts(tenant_id: int, ids: Collection[int], now: datetime) -> t
             tenant_id=tenant_id, channel_id=row[0], kind=row[1], name=row[2], tenant=row[3], zone=row[4],
             active=row[5] and row[10], observed=row[6], registered_at=row[7], recent=recent_of(row[9]),
             failing_since=row[13] if row[11] else None, failures=row[11], error=row[12],
-            days={day: told[0] for day, told in dict(read(row[14])).items()},
+            days={day: told[0] for day, told in dict(read_json(row[14]) or ()).items()},
         )
         for row in rows
     ]  # fmt: skip
@@ -164,8 +163,7 @@ def heard_until(facts: ChannelFacts, latest: datetime) -> ChannelFacts:
 
 def recent_of(told: Any) -> tuple[tuple[datetime, bool], ...]:
     """``Channel.recent``: [epoch seconds, readable]."""
-    rows = orjson.loads(told) if isinstance(told, str) else told or ()
-    return tuple((datetime.fromtimestamp(at, UTC), bool(readable)) for at, readable in rows)
+    return tuple((datetime.fromtimestamp(at, UTC), bool(readable)) for at, readable in read_json(told) or ())
 
 
 def with_members(tenant_id: int, kind: str, facts: Sequence[AnyGroup], *, now: datetime) -> tuple[AnyGroup, ...]:
@@ -203,8 +201,8 @@ def load_members(tenant_id: int, kind: str, ids: Iterable[int]) -> dict[int, Mem
     rows = rows_of(statement, {"tenant": tenant_id, "ids": sorted(ids), "quiet": list(QUIET_CLIENT_STATES)})
     return {
         row[0]: Members(
-            jobs=row[1], heard_at=row[2], channel_sets=tuple(frozenset(told) for told in read(row[3])),
-            due=tuple(Due(datetime.fromisoformat(at), job, server) for at, job, server in read(row[4])),
+            jobs=row[1], heard_at=row[2], channel_sets=tuple(frozenset(told) for told in read_json(row[3]) or ()),
+            due=tuple(Due(datetime.fromisoformat(at), job, server) for at, job, server in read_json(row[4]) or ()),
         )
         for row in rows
     }  # fmt: skip
@@ -216,7 +214,3 @@ def load_awaiting(tenant_id: int) -> datetime | None:
         "SELECT min(received_at) FROM ingest_receiptqueue WHERE tenant_id = %(tenant)s", {"tenant": tenant_id}
     )[0][0]
     return found
-
-
-def read(value: Any) -> Any:
-    return (orjson.loads(value) if isinstance(value, str) else value) or ()

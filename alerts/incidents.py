@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection
 
@@ -17,7 +17,7 @@ from alerts import ticketing
 from alerts.deciding import Change, IncidentValues, Life, decide, passed_time
 from alerts.facts import Checked, Facts, Subject
 from alerts.incident_rows import Place, Stored, lock_by_id, lock_incidents, write_events, write_incidents
-from alerts.models import AlertSettings
+from alerts.life_loading import load_life
 from alerts.planning import load_surroundings, plan, ticket_step
 
 Subjects = Mapping[Subject, Facts]
@@ -72,17 +72,6 @@ def write_touched(
     written = write_incidents(tenant_id, planned, now=now)
     write_events(tenant_id, written, now=now, actor=actor)
     ticketing.follow(tenant_id, [ticket_step(one) for one in written], now=now)
-
-
-def load_life(tenant_id: int) -> Life:
-    """How the tenant's incidents live; the defaults where nothing is set."""
-    row = AlertSettings.objects.of(tenant_id).first() or AlertSettings()
-    return Life(
-        reopen_within=timedelta(hours=row.reopen_hours),
-        flaps=row.flap_count,
-        calm=timedelta(hours=row.calm_hours),
-        grace=timedelta(minutes=row.grace_minutes),
-    )
 
 
 def place_of(facts: Facts) -> Place:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from django.db import connection
 
-#: States of a client in which nothing is flagged.
-QUIET_CLIENT_STATES = ("suspended", "deleted")
+from alerts.job_loading import QUIET_CLIENT_STATES
+
 #: Runs of these may change what is known of a selection; an ordinary backup is looked at with its job.
 TESTING = frozenset({"restore", "verify", "copy"})
 

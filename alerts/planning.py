@@ -6,7 +6,7 @@ once a batch (``load_surroundings``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,12 +23,16 @@ from alerts.telling import Hold, SilenceWindow, Telling, next_check_after, when_
 HEARTBEAT = timedelta(days=1)
 
 
+#: What a silence covers: its kind of scope and the id there.
+Scope = tuple[str, int | None]
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What decides who hears of an incident, loaded once a batch."""
 
     routes: tuple[RouteValues, ...]
-    silences: tuple[Silence, ...]
+    silences: Mapping[Scope, Sequence[SilenceWindow]]
     causes: Causes
     life: Life
 
@@ -62,14 +66,19 @@ def load_routes(tenant_id: int) -> tuple[RouteValues, ...]:
     )
 
 
-def load_silences(tenant_id: int, *, now: datetime) -> tuple[Silence, ...]:
-    """Windows that are open or still to come."""
-    return tuple(Silence.objects.of(tenant_id).filter(ends_at__gt=now).order_by("starts_at", "id"))
+def load_silences(tenant_id: int, *, now: datetime) -> dict[Scope, list[SilenceWindow]]:
+    """The windows that are open or still to come, by what they cover; a schedule is worked out once a batch."""
+    windows: dict[Scope, list[SilenceWindow]] = {}
+    for one in Silence.objects.of(tenant_id).filter(ends_at__gt=now).order_by("starts_at", "id"):
+        windows.setdefault((one.scope_kind, one.scope_id), []).extend(windows_of(recurrence_of(one), now=now))
+    return windows
 
 
-def silences_over(place: Place, silences: Iterable[Silence], *, tenant_id: int, now: datetime) -> list[SilenceWindow]:
-    """The windows of the silences that cover this place, from now on."""
-    scopes = {
+def silences_over(
+    place: Place, silences: Mapping[Scope, Sequence[SilenceWindow]], *, tenant_id: int
+) -> list[SilenceWindow]:
+    """The windows of the silences that cover this place, from now on, earliest first."""
+    scopes: tuple[Scope, ...] = (
         ("tenant", tenant_id),
         ("client", place.client_id),
         ("site", place.site_id),
@@ -77,9 +86,9 @@ def silences_over(place: Place, silences: Iterable[Silence], *, tenant_id: int, 
         ("volume", place.volume_id),
         ("selection", place.selection_id),
         ("job", place.job_id),
-    }
-    covering = [one for one in silences if (one.scope_kind, one.scope_id) in scopes]
-    return [window for one in covering for window in windows_of(recurrence_of(one), now=now)]
+    )
+    covering = [window for scope in scopes for window in silences.get(scope, ())]
+    return sorted(covering, key=lambda window: window.starts_at)
 
 
 def recurrence_of(silence: Silence) -> Recurrence:
@@ -101,7 +110,7 @@ def plan(
     values = replace(changes[-1].after, observed=stored.place.observed) if changes else stored.values
     if any(change.kind == "reopened" for change in changes):
         stored = replace(stored, ticket_id=None, cause_id=None)
-    silences = silences_over(stored.place, around.silences, tenant_id=tenant_id, now=now)
+    silences = silences_over(stored.place, around.silences, tenant_id=tenant_id)
     cause = around.causes.covering(values, stored.place, now=now)
     changes = (*changes, *surrounding_changes(stored, values, cause, silences, around, now=now))
     stored = replace(

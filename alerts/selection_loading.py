@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from alerts.evaluating import QUIET_CLIENT_STATES
 from alerts.facts import Outcome
 from alerts.group_facts import CopyFacts, ProofFacts, SelectionFacts
 from alerts.heartbeats import load_resumed_at
+from alerts.job_loading import QUIET_CLIENT_STATES
 
 #: The end of a waiver that has none.
 ENDLESS = datetime(9999, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection
 
-from alerts.evaluating import QUIET_CLIENT_STATES
+from alerts.job_loading import QUIET_CLIENT_STATES
 from alerts.marking import SUBJECTS
 from msp.estate.queries import Reach
 from msp.partitions import month_of, next_month

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from alerts.models import DailyVerdict, ReportSettings
 from alerts.reports.nights import Night, night_at, night_of
-from msp.backups.schedule import BadSchedule, due_days, expected_after, parse_schedule
+from msp.backups.schedule import BadSchedule, Every, due_days, expected_after, parse_schedule
 from msp.partitions import month_of, next_month
 from msp.tenants.models import Tenant
 
@@ -109,7 +109,7 @@ def was_due(one: JobNight, night: Night) -> bool:
         schedule = parse_schedule(one.schedule)
     except BadSchedule:
         return False
-    if one.schedule.strip().lower().startswith("every"):
+    if isinstance(schedule, Every):
         days = due_days(schedule, first_day=night.day, last_day=night.day, zone=one.zone)
         return bool(days)
     return expected_after(schedule, night.begins - timedelta(seconds=1), one.zone) < night.ends

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from alerts import acting
-from alerts.incidents import load_life
 from alerts.kept_under import find_family
+from alerts.life_loading import load_life
 from alerts.queries import (
     count_open,
     count_quiet_within,
