@@ -30,7 +30,10 @@ class BadConfig(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """One field of a ``Config`` as a form shows it. ``choices`` are (value, label) pairs, empty for a free value."""
+    """One field of a ``Config`` as a form shows it. ``choices`` are (value, label) pairs, empty for a free value.
+
+    ``looked_up``: the other system knows the possible values, and the gateway's ``choices`` reads them from there.
+    """
 
     name: str
     kind: Kind
@@ -40,6 +43,7 @@ class Setting:
     required: bool
     default: object
     choices: tuple[tuple[str, str], ...]
+    looked_up: bool = False
 
 
 def setting(
@@ -50,9 +54,11 @@ def setting(
     default: object = MISSING,
     secret: bool = False,
     choices: tuple[tuple[str, str], ...] = (),
+    looked_up: bool = False,
 ) -> Any:
     """A dataclass field with what a form needs to show it; without ``default`` a value must be given."""
-    metadata = {_METADATA: {"kind": kind, "label": label, "help": help, "secret": secret, "choices": choices}}
+    told = {"kind": kind, "label": label, "help": help, "secret": secret, "choices": choices, "looked_up": looked_up}
+    metadata = {_METADATA: told}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata, repr=not secret)
     if default is MISSING:

@@ -27,5 +27,9 @@ class PermanentFailure(DeliveryFailure):
     """Nothing was done there, and repeating will not help: a person must change something."""
 
 
+class NotThere(PermanentFailure):
+    """What was asked for does not exist there, or not any more."""
+
+
 class OutcomeUnknown(DeliveryFailure):
     """The call may or may not have worked (lost answer, time-out after sending)."""

@@ -28,7 +28,7 @@ from urllib3.response import BaseHTTPResponse
 
 from integrations.addresses import Address, resolve
 from integrations.connecting import CutOff, any_signer, tls_context, what_happened
-from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.errors import DeliveryFailure, NotThere, OutcomeUnknown, PermanentFailure, TemporaryFailure
 
 MAX_ANSWER_BYTES = 1_000_000
 MAX_EXCERPT = 200  # characters of an answer that are quoted in a failure
@@ -142,6 +142,8 @@ def failure_of(answer: Answer, *, method: str, url: str, secrets: tuple[str, ...
     reason = redact(f"{told}: {_excerpt(answer)}", secrets)
     if answer.status >= 500:
         return lost_answer(method, reason)
+    if answer.status in (404, 410):
+        return NotThere(reason)
     return PermanentFailure(reason)
 
 

@@ -14,31 +14,45 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import email, rest
+from integrations.tickets import email, rest, zendesk
 from integrations.tickets.contract import (
+    Ability,
     Call,
+    Choice,
+    Company,
     Created,
     Gateway,
     NewTicket,
     Priority,
     Reference,
+    Remark,
+    Standing,
     Thread,
     TicketEvent,
     TicketText,
 )
 
-GATEWAYS: dict[str, Gateway] = {"email": email, "rest": rest}
+GATEWAYS: dict[str, Gateway] = {
+    "email": email,
+    "rest": rest,
+    "zendesk": zendesk,
+}
 
 __all__ = [
     "GATEWAYS",
+    "Ability",
     "BadConfig",
     "Call",
+    "Choice",
+    "Company",
     "Created",
     "Gateway",
     "NewTicket",
     "Priority",
     "Reference",
+    "Remark",
     "Setting",
+    "Standing",
     "Thread",
     "TicketEvent",
     "TicketText",

@@ -30,14 +30,16 @@ class TicketText:
 
 @dataclass(frozen=True)
 class NewTicket:
-    """A ticket to open. ``client`` is the name of the client it is about; ``values`` are further texts that a
-    gateway's templates may use, such as an id of the client in the ticket system, as ``{{ values.<key> }}``.
+    """A ticket to open. ``client`` is the name of the client it is about, ``company`` the id that the ticket system
+    has for this client, "" where nobody has said which; ``values`` are further texts that a gateway's templates may
+    use, as ``{{ values.<key> }}``.
     """
 
     reference: Reference
     text: TicketText
     priority: Priority = "normal"
     client: str = ""
+    company: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,6 +89,55 @@ class TicketEvent:
     closed: bool | None = None
 
 
+@dataclass(frozen=True)
+class Remark:
+    """A message on a ticket. ``ours``: written by the account we sign in with; its id is unique on its ticket."""
+
+    id: str
+    author: str
+    text: str
+    at: datetime | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A ticket as it is there now. ``external_id`` differs from the one asked for where it was merged into another.
+
+    ``status`` and ``assignee`` are the system's own words. ``reference`` is ours as found in the ticket, "" where the
+    system does not show it; whoever asked for another ticket's must not act on it.
+    """
+
+    external_id: str
+    status: str
+    closed: bool
+    reference: str = ""
+    assignee: str = ""
+    remarks: tuple[Remark, ...] = ()
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that a setting may have there, and the system's name for it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Company:
+    """A company (organisation, account, customer) that the ticket system keeps."""
+
+    id: str
+    name: str
+
+
+#: What a gateway can do with this configuration, beside opening, adding and closing. ``read``: a ticket can be fetched;
+#: ``reopen``: a closed one can be opened again; ``companies``: the system keeps companies; ``callbacks``: it can call.
+Ability = Literal["read", "reopen", "companies", "callbacks"]
+
+
 class Gateway(Protocol):
     """The functions of a gateway module. ``sequence`` counts the messages of one ticket: creation is 0, then 1, 2, ...
 
@@ -97,6 +148,14 @@ class Gateway(Protocol):
     @property
     def LABEL(self) -> str:  # noqa: N802 - a constant of the module
         """The name shown to people."""
+
+    @property
+    def CALLS_PER_MINUTE(self) -> int:  # noqa: N802 - a constant of the module
+        """How many calls we make by default: a share of what the system allows all of the MSP's tools together."""
+
+    @property
+    def VERIFIED(self) -> str:  # noqa: N802 - a constant of the module
+        """What it was run against, such as "Redmine 5.0.4"; "" if never against the live service."""
 
     @property
     def Config(self) -> type[Any]:  # noqa: N802 - a class of the module
@@ -111,6 +170,21 @@ class Gateway(Protocol):
     def close(self, config: Any, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
         """Add the final message and close the ticket, in this order or in one step."""
 
+    def reopen(self, config: Any, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
+        """Open a closed ticket again and say why; PermanentFailure where it is closed for good."""
+
+    def abilities(self, config: Any) -> frozenset[Ability]:
+        """What works with this configuration; the functions of the others raise PermanentFailure."""
+
+    def read(self, config: Any, thread: Thread, *, call: Call) -> Standing | None:
+        """The ticket as it is there; None if it was deleted or cannot be seen any more."""
+
+    def companies(self, config: Any, search: str, *, call: Call) -> tuple[Company, ...]:
+        """Companies whose name contains ``search`` ("": all), at most 1,000, for a person to choose from."""
+
+    def choices(self, config: Any, name: str, *, call: Call) -> tuple[Choice, ...]:
+        """What the system offers for a setting that is ``looked_up``; PermanentFailure for any other."""
+
     def find_after(self, config: Any) -> timedelta | None:
         """How long after a lost creation ``find`` tells the truth; None: it never can, so never repeat by yourself."""
 
@@ -124,7 +198,7 @@ class Gateway(Protocol):
         """
 
     def read_webhook(
-        self, config: Any, headers: Mapping[str, str], body: bytes, *, now: datetime
+        self, config: Any, headers: Mapping[str, str], body: bytes, *, call: Call
     ) -> tuple[TicketEvent, ...]:
         """The events in a callback; raises PermanentFailure if it is not proven to come from the ticket system."""
 

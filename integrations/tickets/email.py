@@ -27,9 +27,24 @@ from integrations.configuration import BadConfig, secrets_of, setting
 from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.http import redact
-from integrations.tickets.contract import Call, Created, NewTicket, Priority, Reference, Thread, TicketEvent, TicketText
+from integrations.tickets.contract import (
+    Ability,
+    Call,
+    Choice,
+    Company,
+    Created,
+    NewTicket,
+    Priority,
+    Reference,
+    Standing,
+    Thread,
+    TicketEvent,
+    TicketText,
+)
 
 LABEL: Final = "Email"
+CALLS_PER_MINUTE: Final = 120
+VERIFIED: Final = "SMTP servers, and the intake of Roundup 2.6.1"
 MAX_SUBJECT = 200  # characters
 
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,60}")
@@ -115,12 +130,37 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
     _send(config, _reply(config, thread, text, sequence=sequence, action="close", now=call.now), call=call)
 
 
+def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
+    """Send a mail into the thread: to people it is one more, and an intake opens a closed ticket at a mail."""
+    _send(config, _reply(config, thread, text, sequence=sequence, action="reopen", now=call.now), call=call)
+
+
+def abilities(config: Config) -> frozenset[Ability]:
+    """A closed thread takes one more mail; nothing can be asked."""
+    return frozenset({"reopen"})
+
+
+def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
+    """Always raises: SMTP only sends."""
+    raise PermanentFailure("A mailbox cannot be asked how a ticket stands.")
+
+
+def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]:
+    """Always raises: a mailbox keeps no companies."""
+    raise PermanentFailure("A mailbox keeps no companies.")
+
+
+def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
+    """Always raises: no setting of a mailbox is looked up."""
+    raise PermanentFailure(f"The values of {name} cannot be looked up.")
+
+
 def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
     """Always raises: SMTP only sends."""
     raise PermanentFailure("A mailbox cannot be searched, so a sent mail cannot be looked up.")
 
 
-def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, now: datetime) -> tuple[TicketEvent, ...]:
+def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
     """Always raises: mail sends no callbacks."""
     raise PermanentFailure("A mail destination takes no callbacks.")
 

@@ -13,106 +13,36 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, cast
 from urllib.parse import urljoin, urlsplit
 
 from integrations import http
-from integrations.configuration import BadConfig, secrets_of, setting
-from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure
+from integrations.configuration import secrets_of
+from integrations.errors import DeliveryFailure, NotThere, OutcomeUnknown, PermanentFailure
 from integrations.tickets import signatures
-from integrations.tickets.contract import Call, Created, NewTicket, Reference, Thread, TicketEvent, TicketText
-from integrations.tickets.json_templates import MISSING, check_template, fill_json, fill_text, fill_url, pick
+from integrations.tickets.contract import (
+    Ability,
+    Call,
+    Choice,
+    Company,
+    Created,
+    NewTicket,
+    Reference,
+    Standing,
+    Thread,
+    TicketEvent,
+    TicketText,
+)
+from integrations.tickets.json_templates import MISSING, fill_json, fill_text, fill_url, pick
+from integrations.tickets.rest_config import ALL_KNOWN
+from integrations.tickets.rest_config import Config as Config
 
 LABEL: Final = "REST"
+CALLS_PER_MINUTE: Final = 60
+VERIFIED: Final = "django-helpdesk 2.6.1"
 MAX_PAGES = 20
 NOBODYS_REFERENCE = "BL-00000000"  # what ``check`` searches for
-
-_WRITES = (("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"))
-_MATCHES = (("equals", "is our reference"), ("contains", "contains our reference"))
-_MESSAGE = frozenset({"reference", "subject", "body", "html", "sequence", "idempotency_key"})
-_TICKET = frozenset({"reference", "external_id", "external_number"})
-_KNOWN = {
-    "create": _MESSAGE | {"priority", "client"},
-    "comment": _MESSAGE | _TICKET,
-    "close": _MESSAGE | _TICKET,
-    "find": frozenset({"reference"}),
-    "read": _TICKET,
-}
-_ALL_KNOWN = frozenset().union(*_KNOWN.values())
-
-
-@dataclass(frozen=True)
-class Config:
-    """How one ticket system is spoken to. Paths come after ``base_url``; places in answers are dotted paths."""
-
-    base_url: str = setting("Base URL", help="Such as https://desk.example.com; every path below comes after it.")
-    create_path: str = setting("Path to create", help="Such as /api/tickets/")
-    create_body: object = setting("JSON to create", kind="json", help='Such as {"title": "{{ subject }}"}')
-    comment_path: str = setting("Path to comment", help="Such as /api/tickets/{{ external_id }}/notes")
-    comment_body: object = setting("JSON to comment", kind="json")
-    close_path: str = setting("Path to close", help="Such as /api/tickets/{{ external_id }}/")
-    close_body: object = setting("JSON to close", kind="json", help="Carries the final text and the closed status.")
-    authorization: str = setting(
-        "Authorization header", default="", secret=True, help="The whole value, such as Bearer abc."
-    )
-    secret_header: str = setting("Further secret header: name", default="", help="Such as X-API-Key.")
-    secret_value: str = setting("Further secret header: value", default="", secret=True)
-    headers: object = setting("Further headers", kind="json", default={}, help="A JSON object of names and values.")
-    create_method: str = setting("Method to create", default="POST", choices=_WRITES)
-    comment_method: str = setting("Method to comment", default="POST", choices=_WRITES)
-    close_method: str = setting("Method to close", default="PUT", choices=_WRITES)
-    id_at: str = setting("Where the ticket's id is", default="id", help="In the answer to create, such as ticket.id")
-    url_at: str = setting("Where the ticket's page is", default="", help="In the answer to create; may be empty.")
-    page_url: str = setting(
-        "Page of a ticket", default="", help="Used if the answer has none: https://desk.example.com/t/{{ external_id }}"
-    )
-    priorities: object = setting(
-        "Priorities",
-        kind="json",
-        default={},
-        help='Their words for ours: {"low": 1, "normal": 2, "high": 3, "urgent": 4}',
-    )
-    find_path: str = setting(
-        "Path to search",
-        default="",
-        help="Such as /api/tickets?key={{ reference }}. Without it a creation whose answer was lost is not repeated.",
-    )
-    find_items: str = setting(
-        "Where the found tickets are", default="", help="Such as results; empty: the whole answer."
-    )
-    find_reference_at: str = setting("Where our reference is in a found ticket", default="", help="Such as external_id")
-    find_matches: str = setting("A found ticket is ours if that", default="equals", choices=_MATCHES)
-    find_id_at: str = setting("Where the id is in a found ticket", default="id")
-    find_url_at: str = setting("Where the page is in a found ticket", default="")
-    find_next_at: str = setting("Where the next page is", default="", help="A URL in the answer, such as next.")
-    find_lag_seconds: int = setting(
-        "Search is complete after", kind="number", default=60, help="Seconds until a new ticket is certainly found."
-    )
-    read_path: str = setting(
-        "Path to read a ticket",
-        default="",
-        help="Read before and after closing: some systems answer 200, change nothing.",
-    )
-    status_at: str = setting("Where the status is in a ticket", default="status")
-    closed_values: tuple[str, ...] = setting("Statuses that mean closed", kind="list", default=())
-    webhook_secret: str = setting(
-        "Secret of callbacks",
-        default="",
-        secret=True,
-        help="Standard Webhooks: whsec_ and base64. Empty: no callbacks.",
-    )
-    webhook_id_at: str = setting("Where the id is in a callback", default="ticket.id")
-    webhook_status_at: str = setting("Where the status is in a callback", default="ticket.status")
-
-    def __post_init__(self) -> None:
-        _check_base_url(self.base_url)
-        _check_templates(self)
-        _check_headers(self)
-        _check_search_and_reading(self)
-        if self.webhook_secret and not signatures.is_secret(self.webhook_secret):
-            raise BadConfig("webhook_secret", "The secret must be whsec_ followed by base64 of at least 16 bytes.")
 
 
 def find_after(config: Config) -> timedelta | None:
@@ -128,7 +58,7 @@ def presumed_id(config: Config, reference: Reference) -> str:
 def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Open the ticket and read its id from the answer; an answer without an id leaves the outcome unknown."""
     values = _message_values(ticket.reference, ticket.text, ticket.values, sequence=0, call=call)
-    values |= {"client": ticket.client, "priority": _priority(config, ticket.priority)}
+    values |= {"client": ticket.client, "company": ticket.company, "priority": _priority(config, ticket.priority)}
     client = _Client(config, call)
     answer = client.write(config.create_method, config.create_path, config.create_body, values)
     document = _read_json(answer.body)
@@ -164,6 +94,50 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
         _confirm_closed(client, thread)
 
 
+def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
+    """Send text and status by the configured call; with a path to read, look afterwards."""
+    if not config.reopen_path:
+        raise PermanentFailure("This destination has no path to reopen by, so a closed ticket stays closed.")
+    values = _thread_values(thread) | _message_values(
+        thread.reference, text, thread.values, sequence=sequence, call=call
+    )
+    client = _Client(config, call)
+    client.write(config.reopen_method, config.reopen_path, config.reopen_body, values)
+    if config.read_path and _is_closed(config, _status(client, thread)):
+        raise PermanentFailure(f"{client.host} accepted the reopening but the ticket is still closed.")
+
+
+def abilities(config: Config) -> frozenset[Ability]:
+    """What the configuration has paths and secrets for."""
+    given: dict[Ability, str] = {
+        "read": config.read_path, "reopen": config.reopen_path, "callbacks": config.webhook_secret,
+    }  # fmt: skip
+    return frozenset(ability for ability, setting_ in given.items() if setting_)
+
+
+def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
+    """The status at the configured place; None when the system says that there is no such ticket."""
+    if not config.read_path:
+        raise PermanentFailure("This destination has no path to read a ticket by.")
+    client = _Client(config, call)
+    try:
+        status = _status(client, thread)
+    except NotThere:
+        return None
+    words = status if isinstance(status, str) else json.dumps(status)
+    return Standing(thread.external_id, words[:100], _is_closed(config, status))
+
+
+def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]:
+    """Always raises: the configuration does not say where companies are."""
+    raise PermanentFailure("A generic destination cannot be asked for companies; give the client's code instead.")
+
+
+def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
+    """Always raises: no setting of a generic destination is looked up."""
+    raise PermanentFailure(f"The values of {name} cannot be looked up.")
+
+
 def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
     """The first returned ticket that really bears our reference, page by page."""
     if not config.find_path:
@@ -185,20 +159,20 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
     return None
 
 
-def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, now: datetime) -> tuple[TicketEvent, ...]:
+def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
     """One event from a callback signed as Standard Webhooks says; raises PermanentFailure for any other."""
     if not config.webhook_secret:
         raise PermanentFailure("This destination takes no callbacks: it has no secret for them.")
-    event_id = signatures.verify(headers, body, secret=config.webhook_secret, now=now)
+    event_id = signatures.verify(headers, body, secret=config.webhook_secret, now=call.now)
     document = _read_json(body)
     external_id = _id_of(pick(document, config.webhook_id_at))
     if external_id is None:
         raise PermanentFailure(f"The callback has no ticket id at {config.webhook_id_at!r}.")
     status = pick(document, config.webhook_status_at)
     if status is MISSING:
-        return (TicketEvent(event_id, external_id, now),)
+        return (TicketEvent(event_id, external_id, call.now),)
     closed = _is_closed(config, status) if config.closed_values else None
-    return (TicketEvent(event_id, external_id, now, status=str(status), closed=closed),)
+    return (TicketEvent(event_id, external_id, call.now, status=str(status), closed=closed),)
 
 
 def check(config: Config, *, call: Call) -> tuple[str, ...]:
@@ -259,7 +233,7 @@ class _Client:
 
 def _headers_of(config: Config, values: Mapping[str, object]) -> dict[str, str]:
     """The configured headers, in lower case. A placeholder that this request has no value for is left empty."""
-    known = dict.fromkeys(_ALL_KNOWN, "") | dict(values)
+    known = dict.fromkeys(ALL_KNOWN, "") | dict(values)
     headers = {name.lower(): fill_text(text, known) for name, text in cast(Mapping[str, str], config.headers).items()}
     if config.authorization:
         headers["authorization"] = config.authorization
@@ -375,54 +349,3 @@ def _read_json(body: bytes) -> object:
         return cast(object, json.loads(body))
     except (ValueError, RecursionError):
         return MISSING
-
-
-def _check_base_url(base_url: str) -> None:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise BadConfig("base_url", "The base URL cannot be read.") from None
-    if not usable or parts.query or parts.fragment or "{{" in base_url:
-        raise BadConfig(
-            "base_url", "The base URL must be like https://desk.example.com, without placeholders or query."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise BadConfig("base_url", "Credentials do not belong into the URL; use the fields for them.")
-
-
-def _check_templates(config: Config) -> None:
-    for action, known in _KNOWN.items():
-        path = getattr(config, f"{action}_path")
-        if path and not path.startswith("/"):
-            raise BadConfig(f"{action}_path", "The path must start with a slash.")
-        check_template(path, field=f"{action}_path", known=known)
-    for action in ("create", "comment", "close"):
-        body = getattr(config, f"{action}_body")
-        if not isinstance(body, dict | list) or not body:
-            raise BadConfig(f"{action}_body", "The template must be a JSON object or list with something in it.")
-        check_template(body, field=f"{action}_body", known=_KNOWN[action])
-    check_template(config.page_url, field="page_url", known=frozenset({"external_id"}))
-
-
-def _check_headers(config: Config) -> None:
-    if not isinstance(config.headers, dict) or not all(isinstance(value, str) for value in config.headers.values()):
-        raise BadConfig("headers", "The headers must be a JSON object of names and texts.")
-    check_template(config.headers, field="headers", known=_ALL_KNOWN)
-    if bool(config.secret_header) != bool(config.secret_value):
-        raise BadConfig("secret_header", "The further secret header needs both a name and a value.")
-    if not isinstance(config.priorities, dict) or set(config.priorities) - {"low", "normal", "high", "urgent"}:
-        raise BadConfig("priorities", "The priorities must be a JSON object with low, normal, high and urgent as keys.")
-
-
-def _check_search_and_reading(config: Config) -> None:
-    if config.find_path and not config.find_reference_at:
-        raise BadConfig("find_reference_at", "A search needs the place of our reference in what it returns.")
-    if config.find_path and not _mentions_reference(config):
-        raise BadConfig("create_body", "A search can only find what was written: put {{ reference }} into the ticket.")
-    if config.read_path and not config.closed_values:
-        raise BadConfig("closed_values", "Reading a ticket back needs the statuses that mean closed.")
-
-
-def _mentions_reference(config: Config) -> bool:
-    return re.search(r"\{\{\s*reference\s*\}\}", json.dumps(config.create_body)) is not None

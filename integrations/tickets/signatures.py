@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from integrations.errors import PermanentFailure
 
@@ -35,6 +35,23 @@ def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: datetim
     if not any(hmac.compare_digest(item, expected.encode()) for item in offered):
         raise PermanentFailure("The callback's signature does not match the secret of this destination.")
     return event_id
+
+
+def require_same(offered: str, expected: str) -> None:
+    """Raises PermanentFailure unless both are the same; takes as long for any difference."""
+    if not hmac.compare_digest(offered.encode(), expected.encode()):
+        raise PermanentFailure("The callback's signature does not match the secret of this destination.")
+
+
+def require_recent(timestamp: str, *, now: datetime) -> None:
+    """Raises PermanentFailure unless an ISO time is within five minutes of now."""
+    try:
+        sent = datetime.fromisoformat(timestamp)
+        off = abs((sent if sent.tzinfo else sent.replace(tzinfo=UTC)) - now).total_seconds()
+    except ValueError:
+        raise PermanentFailure("The callback does not say when it was sent.") from None
+    if off > TOLERANCE_SECONDS:
+        raise PermanentFailure("The callback's time is more than five minutes off; check the clocks of both machines.")
 
 
 def sign(event_id: str, timestamp: int, body: bytes, *, secret: str) -> str:

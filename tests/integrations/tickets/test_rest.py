@@ -313,15 +313,15 @@ def callback(body: bytes = BODY, *, secret: str = SECRET, seconds_ago: int = 0) 
 
 
 def read(server: TicketServer, headers: dict[str, str], body: bytes = BODY, **changes: object) -> object:
-    return rest.read_webhook(config_for(server, **changes), headers, body, now=NOW)
+    return rest.read_webhook(config_for(server, **changes), headers, body, call=a_call())
 
 
 def test_a_signed_callback_is_an_event(server: TicketServer) -> None:
     config = config_for(server)
-    (event,) = rest.read_webhook(config, callback(), BODY, now=NOW)
+    (event,) = rest.read_webhook(config, callback(), BODY, call=a_call())
     assert (event.event_id, event.external_id, event.status, event.closed) == ("msg_1", "7", "closed", True)
     body = b'{"ticket": {"id": "7", "status": "open"}}'
-    (event,) = rest.read_webhook(config, callback(body), body, now=NOW)
+    (event,) = rest.read_webhook(config, callback(body), body, call=a_call())
     assert event.closed is False
 
 

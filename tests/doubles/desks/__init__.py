@@ -1,0 +1,1 @@
+"""Doubles of ticket systems, one module for each native gateway, under the gateway's name."""
