@@ -109,8 +109,11 @@ def decide(
 ) -> tuple[Change, ...]:
     """The changes that follow, in order of fingerprint; several of one incident build on each other."""
     known, life = _newest_by_fingerprint(incidents), life or Life()
+    # Most answers are clean and about nothing known: they are put aside before anything is made of them.
+    open_subjects = {(one.kind, one.subject) for one in known.values() if one.state == "open"}
+    news = [one for one in checked if isinstance(one.answer, Finding) or (one.kind, one.subject) in open_subjects]
     changes: list[Change] = []
-    for one in _worst_by_fingerprint(checked):
+    for one in _worst_by_fingerprint(news):
         changes.extend(_decide_one(one, known.get(one.fingerprint), now=now, life=life))
     return tuple(changes)
 

@@ -7,10 +7,11 @@ Adding a field with a default, or a further ``...Facts`` class with its own subj
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 Outcome = Literal["success", "warning", "failure", "missed", "running", "skipped", "cancelled", "unknown"]
 Severity = Literal["info", "warning", "critical"]
@@ -22,11 +23,23 @@ SubjectKind = Literal[
 Tells = Literal["ticket", "report"]
 MachineClass = Literal["server", "laptop", "seasonal", "occasional", "cloud", "other"]
 
+D = TypeVar("D")
+
 #: Mildest first.
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 #: How long an unprocessed receipt may delay an overdue finding, and after which the delay itself is one.
 PROCESSING_PATIENCE = timedelta(minutes=15)
+
+
+def changed(one: D, **values: object) -> D:
+    """What ``dataclasses.replace`` answers, in a tenth of its time for a class of fifty fields; made for evaluating
+    thousands. Only for frozen classes that check nothing when they are made.
+    """
+    other = copy.copy(one)
+    for name, value in values.items():
+        object.__setattr__(other, name, value)
+    return other
 
 
 def is_at_least(severity: Severity, floor: Severity) -> bool:

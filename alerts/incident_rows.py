@@ -6,7 +6,7 @@ Called by ``alerts.incidents`` alone, which decides what is written. Incidents a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 from django.db import connection
 
 from alerts.deciding import Change, IncidentValues
-from alerts.facts import Subject, fingerprint
+from alerts.facts import Subject, changed, fingerprint
 from alerts.routing import NoRoute, Routed
 
 
@@ -198,8 +198,8 @@ def write_incidents(tenant_id: int, planned: Sequence[Planned], *, now: datetime
 
 
 def with_id(planned: Planned, incident_id: int) -> Planned:
-    values = replace(planned.stored.values, incident_id=incident_id)
-    return replace(planned, stored=replace(planned.stored, values=values))
+    values = changed(planned.stored.values, incident_id=incident_id)
+    return changed(planned, stored=changed(planned.stored, values=values))
 
 
 def insert_incidents(tenant_id: int, planned: Sequence[Planned]) -> dict[str, int]:

@@ -49,6 +49,8 @@ def due_work(kind: str) -> Callable[[int, Sequence[int], datetime], None]:
 
 
 # ANY(ARRAY(..)) has the inner query done once. With IN the planner may do it again for each row, and claim far more.
+# The order is that of the index on clocks: by any other the planner may read every row of a tenant to find none due.
+# It need not be that of the line's locks, as what is locked is passed over and never waited for.
 def due_subjects(kind: str, work: Callable[[int, Sequence[int], datetime], None]) -> Due:
     """The clocks of one kind of subject that is no job."""
     return Due(
@@ -59,7 +61,7 @@ def due_subjects(kind: str, work: Callable[[int, Sequence[int], datetime], None]
                 AND tenant_id = (SELECT tenant_id FROM alerts_subjectstate
                     WHERE check_after <= %(now)s AND subject_kind = '{kind}'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+                ORDER BY check_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, subject_id""",  # noqa: S608  (kind is one of those of this program)
         put_off="UPDATE alerts_subjectstate SET check_after = %(later)s WHERE tenant_id = %(tenant)s "  # noqa: S608
         f"AND subject_kind = '{kind}' AND subject_id = ANY(%(ids)s)",
@@ -74,7 +76,7 @@ DUE_INCIDENTS = Due(
                 SELECT id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open' AND tenant_id = (
                     SELECT tenant_id FROM alerts_incident WHERE check_after <= %(now)s AND state = 'open'
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY fingerprint LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+                ORDER BY check_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, id""",
     put_off="UPDATE alerts_incident SET check_after = %(later)s WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)",
     work=lambda tenant_id, ids, now: look_again(tenant_id, ids, now=now),
@@ -86,7 +88,7 @@ DUE_JOBS = Due(
                 SELECT job_id FROM backups_jobstate WHERE check_after <= %(now)s AND tenant_id = (
                     SELECT tenant_id FROM backups_jobstate WHERE check_after <= %(now)s
                     ORDER BY check_after LIMIT 1 FOR UPDATE SKIP LOCKED)
-                ORDER BY job_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+                ORDER BY check_after LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
             RETURNING tenant_id, job_id""",
     put_off="UPDATE backups_jobstate SET check_after = %(later)s "
     "WHERE tenant_id = %(tenant)s AND job_id = ANY(%(ids)s)",
@@ -186,8 +188,9 @@ def mark_waiting_tenants(*, now: datetime) -> None:
         cursor.execute(
             "INSERT INTO alerts_subjectstate (tenant_id, subject_kind, subject_id, check_after) "
             "SELECT DISTINCT tenant_id, 'tenant', tenant_id, %(now)s FROM ingest_receiptqueue "
-            "WHERE received_at < %(waiting)s UNION SELECT tenant_id, 'tenant', tenant_id, %(now)s FROM alerts_incident "
-            "WHERE state = 'open' AND kind = 'processing_delayed' "
+            "WHERE received_at < %(waiting)s UNION SELECT tenant.id, 'tenant', tenant.id, %(now)s FROM tenants_tenant tenant "
+            "JOIN alerts_incident incident ON incident.tenant_id = tenant.id AND incident.state = 'open' "
+            "AND incident.fingerprint = 'processing_delayed:tenant:' || tenant.id "
             "ON CONFLICT (tenant_id, subject_kind, subject_id) DO UPDATE SET check_after = excluded.check_after",
             {"now": now, "waiting": now - WAITING},
         )

@@ -10,9 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 
-from alerts.facts import Answer, CannotCheck, Checked, Facts, Finding, JobFacts, Severity, SubjectKind, Tells
+from alerts.facts import (
+    Answer,
+    CannotCheck,
+    Checked,
+    Facts,
+    Finding,
+    JobFacts,
+    Severity,
+    SubjectKind,
+    Tells,
+    changed,
+)
 from alerts.rules import (
     chain_too_long,
     channel_silent,
@@ -157,6 +169,7 @@ class SubjectChecked:
     overdue_at: datetime | None = None
 
 
+@cache
 def rules_for(subject: SubjectKind) -> tuple[Rule, ...]:
     """The rules about one kind of subject, in the order of RULES."""
     return tuple(rule for rule in RULES.values() if subject == rule.SUBJECT)
@@ -193,7 +206,7 @@ def _earliest(moments: Iterable[datetime | None], now: datetime) -> datetime:
 def _with_overdue_at(facts: Facts, settings: Mapping[str, RuleSettings]) -> Facts:
     if not isinstance(facts, JobFacts) or not settings[no_recent_backup.KIND].enabled:
         return facts
-    return replace(facts, overdue_at=no_recent_backup.overdue_at(facts, settings[no_recent_backup.KIND].params))
+    return changed(facts, overdue_at=no_recent_backup.overdue_at(facts, settings[no_recent_backup.KIND].params))
 
 
 def _check_rule(rule: Rule, facts: Facts, settings: RuleSettings, now: datetime) -> Checked:

@@ -23,6 +23,7 @@ class Sizes:
     posts: int
     batch_logs: int
     due: int
+    later: int
     seconds: float
     paths: int
     tried: int
@@ -55,11 +56,12 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
     parser.add_argument("--posts", type=int, default=20_000, help="logs posted one by one")
     parser.add_argument("--batch-logs", type=int, default=40_000, help="logs posted in batches of 500")
     parser.add_argument("--due", type=int, default=20_000, help="overdue jobs for the sweep")
+    parser.add_argument("--later", type=int, default=1_000_000, help="jobs of the sweep that are not due")
     parser.add_argument("--seconds", type=float, default=60, help="longest time of posting, each")
     parser.add_argument("--paths", type=int, default=1_000_000, help="paths of an inventory for the selection meter")
     parser.add_argument("--tried", type=int, default=10_000, help="jobs with 90 days of runs for the preview of a rule")
     given = parser.parse_args(arguments)
-    return Sizes(given.posts, given.batch_logs, given.due, given.seconds, given.paths, given.tried)
+    return Sizes(given.posts, given.batch_logs, given.due, given.later, given.seconds, given.paths, given.tried)
 
 
 def measure(sizes: Sizes) -> None:
@@ -69,7 +71,7 @@ def measure(sizes: Sizes) -> None:
     from tests.bench.measuring import run_meter
     from tests.bench.product import running_product
     from tests.bench.report import Results, say, tell
-    from tests.bench.sweeping import run_sweep
+    from tests.bench.sweeping import run_idle, run_sweep
     from tests.bench.trying import run_previews
 
     ingesting = Ingesting(make_senders(), most_logs=sizes.posts + sizes.batch_logs)
@@ -84,11 +86,12 @@ def measure(sizes: Sizes) -> None:
     say("copying the same rows, counting statements, sweeping ...")
     limit = copy_rate()
     statements = {number: ingesting.count_statements(number) for number in (1, 500)}
-    swept = run_sweep(due=sizes.due)
+    swept = run_sweep(due=sizes.due, later=sizes.later)
+    idle = run_idle()
     say(f"measuring selections over {sizes.paths:,} paths ...")
     metered = run_meter(paths=sizes.paths)
     say(f"trying a rule on 90 days of {sizes.tried:,} jobs ...")
-    tell(Results(limit, single, batch, statements, swept, peaks, metered, run_previews(jobs=sizes.tried)))
+    tell(Results(limit, single, batch, statements, swept, idle, peaks, metered, run_previews(jobs=sizes.tried)))
 
 
 if __name__ == "__main__":

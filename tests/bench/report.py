@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from tests.bench.ingesting import LINES, Flow
 from tests.bench.measuring import Metered
-from tests.bench.sweeping import Swept
+from tests.bench.sweeping import Idle, Swept
 from tests.bench.trying import Tried
 
 #: A self-hosted Healthchecks 4.3 on PostgreSQL, four uWSGI processes, 2 kB bodies, two cores: posts, overdue checks.
 PEER_POSTS, PEER_CHECKS = 138, 132
 #: So many seconds a preview may take.
 AIM_PREVIEW = 3.0
+#: So many milliseconds a sweep may take that finds nothing due.
+AIM_IDLE = 50.0
 WIDTH = 44
 
 
@@ -26,6 +28,7 @@ class Results:
     batch: Flow
     statements: Mapping[int, int]
     swept: Swept
+    idle: Idle
     peaks: Mapping[str, tuple[float, ...]]
     metered: tuple[Metered, ...]
     tried: tuple[Tried, ...]
@@ -40,6 +43,11 @@ def tell(results: Results) -> None:
     for number, count in results.statements.items():
         row(f"Statements for a batch of {number}", f"{count:9,}")
     tell_sweep(results.swept)
+    idle = results.idle
+    row(
+        f"Sweep over {idle.jobs:,} jobs, none due",
+        f"{idle.milliseconds:9.1f} ms       {times(AIM_IDLE / idle.milliseconds)} as quick as {AIM_IDLE:.0f} ms",
+    )
     for one in results.metered:
         row(f"Selection meter, one core: {one.kind}", f"{one.paths_per_minute:9,.0f} paths/minute")
     for tried in results.tried:
@@ -70,6 +78,7 @@ def tell_sweep(swept: Swept) -> None:
         "Sweep: overdue jobs found and evaluated",
         f"{rate:9,.0f} checks/s {times(rate / PEER_CHECKS)} of {PEER_CHECKS}/s",
     )
+    row("Sweep: of the limit", f"{rate / swept.limit:9.1%}          COPY of the same rows: {swept.limit:,.0f} jobs/s")
     row("Sweep: opened", f"{swept.incidents:9,} incidents, {swept.tickets:,} tickets, of {swept.jobs:,} due jobs")
 
 
