@@ -95,6 +95,30 @@ def id_in(document: object, *place: str) -> str | None:
     return text if 0 < len(text) <= 200 and text.isprintable() and text.strip(".") else None
 
 
+def text_in(document: object, *place: str) -> str:
+    """The text or number at this place of a decoded answer; "" for anything else."""
+    value = document
+    for name in place:
+        value = value.get(name) if isinstance(value, dict) else None
+    return str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+
+
+def rows_in(document: object, *place: str, host: str) -> list[dict[str, Any]]:
+    """The objects of the list at this place. Raises PermanentFailure where there is no list of objects."""
+    value = document
+    for name in place:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise PermanentFailure(f"{host} answered with something that is not the list that was asked for.")
+    return value
+
+
+def one_line(text: str, limit: int) -> str:
+    """A text on one line, cut with an ellipsis where the system takes no more characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def segment(external_id: str) -> str:
     """An id as one step of a path, whatever it holds."""
     return quote(external_id, safe="")
