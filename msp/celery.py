@@ -6,12 +6,9 @@ harmless; the beat below looks again.
 
 from __future__ import annotations
 
-import gc
 import os
-from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "msp.settings")
 
@@ -40,13 +37,3 @@ app.conf.update(
     },
 )
 app.conf.include = ["msp.tasks"]
-
-
-@worker_process_init.connect
-def collect_seldom(**_: Any) -> None:
-    """A batch makes tens of thousands of values and drops them by itself. The collector's usual pace has it look at
-    all of them again and again: a quarter of a sweep's time. What was loaded at the start is never looked at.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
