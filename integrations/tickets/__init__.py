@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import email, rest, zendesk
+from integrations.tickets import email, rest, roundup, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -36,6 +36,7 @@ GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
     "zendesk": zendesk,
+    "roundup": roundup,
 }
 
 __all__ = [
