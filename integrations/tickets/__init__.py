@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import email, rest, roundup, zendesk
+from integrations.tickets import email, jira, rest, roundup, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -35,8 +35,9 @@ from integrations.tickets.contract import (
 GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
-    "zendesk": zendesk,
+    "jira": jira,
     "roundup": roundup,
+    "zendesk": zendesk,
 }
 
 __all__ = [
