@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import email, jira, rest, roundup, zendesk
+from integrations.tickets import django_helpdesk, email, jira, rest, roundup, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -38,6 +38,7 @@ GATEWAYS: dict[str, Gateway] = {
     "jira": jira,
     "roundup": roundup,
     "zendesk": zendesk,
+    "django-helpdesk": django_helpdesk,
 }
 
 __all__ = [

@@ -104,6 +104,6 @@ class RunningServer:
             def log_message(self, format: str, *args: Any) -> None:
                 return
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - names the library looks for
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - names the library looks for
 
         return Handler
