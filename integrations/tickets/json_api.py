@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from integrations import http
 from integrations.configuration import BadConfig
-from integrations.errors import PermanentFailure
+from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets.contract import Call, NewTicket
 
 Query = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
@@ -52,6 +52,19 @@ class Api:
         """Send fields as a form, as log-ins ask for; decodes the answer like ``write``."""
         every = {"content-type": "application/x-www-form-urlencoded"} | dict(headers or {})
         return decode(self.send("POST", path, headers=every, body=urlencode(fields).encode()).body)
+
+    def sign_in(self, path: str, fields: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> None:
+        """Ask for an OAuth access token with a form and use it from now on. Never leaves an outcome unknown."""
+        try:
+            token = text_in(self.post_form(path, fields, headers=headers), "access_token")
+        except OutcomeUnknown as failure:
+            raise TemporaryFailure(failure.reason) from None
+        except PermanentFailure as failure:
+            raise PermanentFailure(f"Logging in failed, check the credentials: {failure.reason}") from None
+        if not token or not token.isascii() or not token.isprintable():
+            raise PermanentFailure(f"{self.host} gave no access token: check the address and the credentials.")
+        self.secrets = (*self.secrets, token)
+        self._headers["authorization"] = f"Bearer {token}"
 
     def send(
         self,
