@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import django_helpdesk, email, jira, rest, roundup, zendesk
+from integrations.tickets import django_helpdesk, email, jira, rest, roundup, servicenow, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -35,10 +35,11 @@ from integrations.tickets.contract import (
 GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
+    "django-helpdesk": django_helpdesk,
     "jira": jira,
     "roundup": roundup,
+    "servicenow": servicenow,
     "zendesk": zendesk,
-    "django-helpdesk": django_helpdesk,
 }
 
 __all__ = [
