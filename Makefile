@@ -42,9 +42,9 @@ simulate: require-python
 lock: require-python
 	@exec $(PYTHON) -m launch lock
 
-# removes the virtual environment and caches, never data
+# removes the virtual environments and caches, never data
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz staticfiles
+	rm -rf .venv .desks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz staticfiles
 
 help:
 	@sed -n '1,4p' Makefile

@@ -112,11 +112,15 @@ def uv_command(python: Path, lock: Path) -> list[str]:
     return ["uv", "pip", "install", "--python", str(python), *options, "-r", str(lock)]
 
 
-def pip_command(python: Path, lock: Path) -> list[str]:
-    """pip straight out of its wheel, which Python can run as it is; refuses a wheel that was changed."""
+def pip_command(python: Path, lock: Path, *, from_source: bool = False) -> list[str]:
+    """pip straight out of its wheel, which Python can run as it is; refuses a wheel that was changed.
+
+    ``from_source``: what has no wheel may be built, by nothing but the packages that the environment holds already.
+    """
     if digest(PIP_WHEEL) != PIP_SHA256:
         raise LaunchError(f"{PIP_WHEEL.name} differs from the released file: restore it with git checkout launch.")
-    options = ["--require-hashes", "--only-binary", ":all:", "--quiet", "--no-input", "--disable-pip-version-check"]
+    allowed = ["--no-build-isolation"] if from_source else ["--only-binary", ":all:"]
+    options = ["--require-hashes", *allowed, "--quiet", "--no-input", "--disable-pip-version-check"]
     return [str(python), str(PIP_WHEEL / "pip"), "install", *options, "-r", str(lock)]
 
 
@@ -161,6 +165,9 @@ def lock_requirements(*, checkout: Path = CHECKOUT) -> int:
         raise LaunchError("make lock needs uv: install it (python3 -m pip install uv) and try again.")
     compile_lock(checkout, source="requirements.in", lock=RUN_LOCK)
     compile_lock(checkout, source="requirements-dev.in", lock=DEVELOPMENT_LOCK, constraints=["-c", RUN_LOCK])
+    for path in sorted((checkout / "tests" / "desks").glob("requirements-*.in")):
+        source = path.relative_to(checkout)
+        compile_lock(checkout, source=str(source), lock=str(source.with_suffix(".txt")))
     return 0
 
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 from launch.bootstrap import CHECKOUT
 from launch.browser import find_or_install_browser
+from launch.desks import find_or_install_desks
 from launch.failure import LaunchError
 from launch.temporary import temporary_servers
 from launch.tools import find_or_install_tools
@@ -32,6 +33,7 @@ def test() -> int:
     if browser is None and os.environ.get("CI"):
         raise LaunchError(f"CI is set and no browser was found. {HOW_TO_GET_ONE}")
     missing = find_or_install_tools(os.environ)
+    desks = find_or_install_desks()
     command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *shlex.split(os.environ.get("ARGS", ""))]
     with temporary_servers(os.environ) as environment:
         code = run_command(command, environment=with_browser(environment, browser=browser))
@@ -39,6 +41,8 @@ def test() -> int:
         print(f"Browser tests were SKIPPED: no browser was found. {HOW_TO_GET_ONE}", flush=True)
     if missing:
         print(f"Real backups were not tried: install {', '.join(missing)}.", flush=True)
+    if desks:
+        print(f"Real ticket systems were not run, for they could not be installed: {', '.join(desks)}.", flush=True)
     return code
 
 

@@ -52,7 +52,9 @@ def test_the_search_for_places_finds_some() -> None:
     assert not places_in("/srv/network/x and homework/x", recorded=False)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*")), ids=name_of)
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("requirements*"), *ROOT.glob("tests/desks/requirements*")]), ids=name_of
+)
 def test_requirements_name_no_package_host(path: Path) -> None:
     assert HOSTS.findall(path.read_text(encoding="utf-8")) == []
 

@@ -1,0 +1,1 @@
+"""Real ticket systems, started for the tests from environments that ``launch.desks`` makes."""
