@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import django_helpdesk, email, jira, rest, roundup, servicenow, zendesk
+from integrations.tickets import django_helpdesk, email, jira, rest, roundup, servicenow, zammad, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -39,6 +39,7 @@ GATEWAYS: dict[str, Gateway] = {
     "jira": jira,
     "roundup": roundup,
     "servicenow": servicenow,
+    "zammad": zammad,
     "zendesk": zendesk,
 }
 
