@@ -7,28 +7,30 @@ system cannot be searched a person decides. ``told_at`` of incidents is set by a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 
+from alerts import pacing
 from alerts.letters import Update, first_letter, update_letter
-from alerts.models import Destination, Incident, Ticket, TicketUpdate
-from alerts.ticketing import SOLVED, load_cards
+from alerts.looking import first_look_after
+from alerts.models import ClientCompany, Destination, Incident, Ticket, TicketUpdate
+from alerts.ticketing import SOLVED, load_cards, new_reference
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import GATEWAYS
 from integrations.tickets.contract import Call, Created, Gateway, NewTicket, Priority, Thread, TicketText
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
-from msp.tenants import audit
-from msp.tenants.models import Tenant
 
 PRIORITIES: dict[str, Priority] = {"info": "low", "warning": "normal", "critical": "high"}
+
+#: What has a ticket that people closed there opened again: its problem lasts, or another one has joined it.
+PERSISTING = frozenset({"persists", "joined"})
 
 #: A paused or switched-off destination is looked at again after this long.
 PAUSE = timedelta(minutes=15)
@@ -77,6 +79,11 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         lanes.settle_later(claim, now=now, reason=reason, retry_after=PAUSE.total_seconds(), unknown=claim.unknown)
         return
     action = choose_action(errand)
+    wait = pacing.take(errand.destination, action, now=now) if action in pacing.COSTS else None
+    if wait is not None:
+        lanes.settle_wait(claim, now=now, until=now + wait)
+        pacing.queue_waiting(errand.destination, after=wait, now=now)
+        return
     if action == "close" and may_have_closed(errand):
         settle_unknown(errand, action=action, reason="The worker ended while it closed the ticket.", now=now)
         return
@@ -135,6 +142,8 @@ def choose_action(errand: Errand) -> str:
         return "dry_run"
     if ticket.confirmed_state == "none":
         return "create" if ticket.create_attempted_at is None else "find"
+    if ticket.confirmed_state == "closed" and is_wanted and any(one.kind in PERSISTING for one in errand.updates):
+        return "reopen" if can_reopen(errand) else "renew"
     if ticket.confirmed_state == "closed" or (is_wanted and not errand.updates):
         return "agree"
     return "comment" if is_wanted else "close"
@@ -151,11 +160,14 @@ def create(errand: Errand, *, now: datetime) -> None:
     tickets_of(errand).update(create_attempted_at=now, thread={**ticket.thread, "attempted": str(errand.last_seq)})
     cards = [update.card for update in errand.updates if update.card is not None and update.card.is_open]
     body = first_letter(list({card.uid: card for card in cards}.values()), base_url=settings.BACKLEDGER.base_url)
+    if "before" in ticket.thread:
+        body = f"This continues ticket {ticket.thread['before']}, which was closed there.\n\n{body}"
     new = NewTicket(
         reference=ticket.reference,
         text=TicketText(subject=ticket.subject, body=body),
         priority=PRIORITIES[ticket.severity],
         client=ticket.client.name if ticket.client else "",
+        company=company_of(ticket),
         values={"client_code": ticket.client.code if ticket.client else ""},
     )
     try:
@@ -164,6 +176,14 @@ def create(errand: Errand, *, now: datetime) -> None:
         tickets_of(errand).update(create_attempted_at=None)
         raise
     confirm_created(errand, created, outcome="done", now=now)
+
+
+def company_of(ticket: Ticket) -> str:
+    """The id that the ticket system has for the ticket's client; "" where nobody has said which."""
+    chosen = ClientCompany.objects.of(ticket.tenant_id).filter(
+        destination=ticket.destination_id, client=ticket.client_id
+    )
+    return chosen.values_list("company_id", flat=True).first() or ""
 
 
 def find(errand: Errand, *, now: datetime) -> None:
@@ -200,6 +220,51 @@ def comment(errand: Errand, *, now: datetime) -> None:
         errand.config, errand.thread, letter(errand), sequence=sequence, call=errand.call(action="comment", now=now)
     )
     confirm_told(errand, action="comment", now=now, thread={**errand.ticket.thread, "sequence": str(sequence)})
+
+
+def can_reopen(errand: Errand) -> bool:
+    """Whether the same ticket is to be opened again; else a new one follows it."""
+    is_asked = errand.destination.on_persist != "new" and errand.ticket.gone_at is None
+    return is_asked and "reopen" in errand.gateway.abilities(errand.config)
+
+
+def reopen(errand: Errand, *, now: datetime) -> None:
+    """People closed it there and the problem lasts: open it again and say so. A ticket that is closed for good is
+    followed by a new one.
+    """
+    if not lanes.extend(errand.claim, now=now):
+        return
+    sequence = next_sequence(errand)
+    call = errand.call(action="reopen", now=now)
+    try:
+        errand.gateway.reopen(errand.config, errand.thread, letter(errand), sequence=sequence, call=call)
+    except PermanentFailure as failure:
+        lanes.note_attempt(errand.claim, action="reopen", outcome="permanent", detail=failure.reason, now=now)
+        renew(errand, now=now)
+        return
+    thread = {**errand.ticket.thread, "sequence": str(sequence)}
+    confirm_told(errand, action="reopen", now=now, confirmed_state="open", thread=thread)
+
+
+def renew(errand: Errand, *, now: datetime) -> None:
+    """The old ticket stays closed; a new one is opened under a reference of its own and names the old one."""
+    ticket = errand.ticket
+    with transaction.atomic():
+        tickets_of(errand).update(
+            reference=new_reference(),
+            confirmed_state="none",
+            external_id="",
+            external_url="",
+            create_attempted_at=None,
+            their_status="",
+            their_assignee="",
+            gone_at=None,
+            check_after=None,
+            thread={"before": ticket.external_id},
+        )
+        detail = f"A new ticket follows {ticket.external_id}."
+        lanes.note_attempt(errand.claim, action="renew", outcome="done", detail=detail, now=now)
+        lanes.settle_again(errand.claim, now=now)
 
 
 def close(errand: Errand, *, now: datetime) -> None:
@@ -261,6 +326,8 @@ ACTIONS = {
     "find": find,
     "comment": comment,
     "close": close,
+    "reopen": reopen,
+    "renew": renew,
     "forget": forget,
     "agree": agree,
     "dry_run": dry_run,
@@ -272,6 +339,7 @@ ACTIONS = {
 
 def confirm_created(errand: Errand, created: Created, *, outcome: str, now: datetime) -> None:
     """Store the id there; what the first message told is told. Anything newer leaves the lane out of step."""
+    first_look = first_look_after(errand.ticket)
     confirm(
         errand,
         action="create",
@@ -283,6 +351,7 @@ def confirm_created(errand: Errand, created: Created, *, outcome: str, now: date
         external_url=created.url or "",
         confirmed_state="open",
         created_there_at=now,
+        check_after=None if first_look is None else now + first_look,
         thread={**errand.ticket.thread, "sequence": "0"},
     )
 
@@ -313,7 +382,7 @@ def confirm(
     """
     with transaction.atomic():
         set_told(errand, told_seq=told_seq, now=now)
-        tickets_of(errand).update(told_seq=told_seq, **values)
+        tickets_of(errand).update(told_seq=told_seq, confirmed_at=now, **values)
         lanes.note_attempt(errand.claim, action=action, outcome=outcome, detail=detail, now=now)
         if not finish(errand, told_seq=told_seq, now=now):
             transaction.set_rollback(True)
@@ -379,58 +448,3 @@ def next_sequence(errand: Errand) -> int:
 def letter(errand: Errand) -> TicketText:
     body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url) or SOLVED
     return TicketText(subject=errand.ticket.subject, body=body)
-
-
-def answer_unknown(
-    tenant: Tenant, ticket_uid: str, *, exists: bool, external_id: str, actor: str, now: datetime
-) -> None:
-    """A person says whether a ticket of unknown outcome exists there; delivery goes on from that."""
-    ticket: Ticket = Ticket.objects.of(tenant).select_related("destination").get(uid=ticket_uid)
-    with transaction.atomic():
-        thread = {name: value for name, value in ticket.thread.items() if name != "closing"}
-        values: dict[str, Any] = {"create_attempted_at": None, "thread": thread}
-        if exists and ticket.confirmed_state == "none":
-            told_seq = attempted_seq(ticket)
-            values |= {
-                "external_id": external_id or presumed_id(ticket),
-                "confirmed_state": "open",
-                "created_there_at": ticket.create_attempted_at,
-                "told_seq": told_seq,
-            }
-            mark_told(tenant.pk, ticket.pk, incidents_until(ticket, told_seq), now=now)
-        elif exists:
-            values |= {"confirmed_state": ticket.wanted_state, "told_seq": F("last_seq")}
-            mark_told(tenant.pk, ticket.pk, incidents_until(ticket, ticket.last_seq), now=now)
-        Ticket.objects.of(tenant).filter(pk=ticket.pk).update(**values)
-        free_ticket_lane(tenant, ticket.pk, now=now)
-        audit.record(
-            tenant,
-            actor=actor,
-            action="ticket looked up by hand",
-            subject_kind="ticket",
-            subject_id=ticket.pk,
-            subject=ticket.reference,
-            after={"exists": exists, "external_id": external_id},
-            now=now,
-        )
-
-
-def incidents_until(ticket: Ticket, seq: int) -> set[int]:
-    """The incidents that a ticket's updates up to this number speak of."""
-    updates = TicketUpdate.objects.of(ticket.tenant_id).filter(ticket=ticket.pk, seq__lte=seq)
-    return set(updates.exclude(incident_id=None).values_list("incident_id", flat=True))
-
-
-def presumed_id(ticket: Ticket) -> str:
-    """Where the id follows from our reference, as with mails. Raises PermanentFailure where a person must give it."""
-    gateway = GATEWAYS[ticket.destination.gateway]
-    found = gateway.presumed_id(config_from_json(gateway.Config, ticket.destination.config), ticket.reference)
-    if not found:
-        raise PermanentFailure("Give the ticket's id in the other system.")
-    return found
-
-
-def free_ticket_lane(tenant: Tenant, ticket_id: int, *, now: datetime) -> int:
-    """Let a ticket's stuck lane try again; answers 0 when it is not stuck."""
-    ids: Sequence[int] = lanes.stuck_lane_ids(tenant.pk, "ticket", ticket_id)
-    return lanes.free(tenant.pk, ids, now=now)

@@ -92,7 +92,8 @@ def one_line(text: str, *, length: int = LINE_LENGTH) -> str:
 def ticket_subject(card: Card, *, group_key: str) -> str:
     """The subject that a ticket keeps for its whole life."""
     if group_key.startswith("client:"):
-        return one_line(f"{card.client}: backup problems", length=150)
+        day = group_key.split(":")[2:]
+        return one_line(f"{card.client}: backup problems{f' of {day[0]}' if day else ''}", length=150)
     if group_key.startswith("server:"):
         return one_line(f"{card.server}: backup problems", length=150)
     owner = card.client or card.server or "Backup service"
@@ -163,7 +164,7 @@ def collapse(updates: Sequence[Update]) -> list[Update]:
 
 
 #: How an update begins, by its kind.
-BEGINNINGS = {"left": "Solved", "opened": "Also", "joined": "Also", "reminder": "Still open"}
+BEGINNINGS = {"left": "Solved", "opened": "Also", "joined": "Also", "reminder": "Still open", "persists": "Not solved"}
 
 
 def update_line(update: Update) -> str:
@@ -177,6 +178,6 @@ def update_text(update: Update, *, base_url: str) -> str:
     """The update in full."""
     if update.kind == "closed" or update.card is None:
         return update_line(update)
-    if update.kind in ("opened", "joined", "reminder"):
+    if update.kind in ("opened", "joined", "reminder", "persists"):
         return f"{update_line(update)}\n{card_text(update.card, base_url=base_url)}"
     return f"{update_line(update)}\n{one_line(update.text, length=500)}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from alerts.desk_models import ClientCompany as ClientCompany
+from alerts.desk_models import TicketRemark as TicketRemark
 from alerts.report_models import (
     ClientReport as ClientReport,
 )
@@ -36,7 +38,8 @@ SCOPES = ("tenant", "reseller", "client", "selection", "job")
 TELLS = ("ticket", "report")
 SILENCED = ("tenant", "client", "site", "server", "volume", "selection", "job")
 SUBJECTS = ("tenant", "channel", "server", "volume", "site", "machine", "selection", "client", "job", "component")
-GROUPINGS = ("job", "incident", "client", "server")
+GROUPINGS = ("job", "incident", "client", "client_day", "server")
+ON_PERSIST = ("reopen", "new", "nothing")
 
 
 class AlertSettings(TenantOwned):
@@ -144,7 +147,12 @@ class SubjectState(TenantOwned):
 
 
 class Destination(TenantOwned):
-    """A configured ticket system or mailbox. ``config`` is the gateway's ``Config``, encrypted."""
+    """A configured ticket system or mailbox. ``config`` is the gateway's ``Config``, encrypted.
+
+    ``calls_per_minute`` is our share of its budget of calls, None for the gateway's own; ``next_call_at`` is when the
+    calls already made will have used it up. A ticket that is closed there while its problem lasts is left alone for
+    ``persist_hours``, then dealt with as ``on_persist`` says.
+    """
 
     name = models.CharField(max_length=120)
     gateway = models.CharField(max_length=40)
@@ -154,12 +162,23 @@ class Destination(TenantOwned):
     paused_at = models.DateTimeField(null=True)
     pause_reason = models.TextField(blank=True)
     last_delivered_at = models.DateTimeField(null=True)
+    calls_per_minute = models.IntegerField(null=True)
+    next_call_at = models.DateTimeField(null=True)
+    persist_hours = models.IntegerField(default=24, db_default=24)
+    on_persist = models.CharField(max_length=8, default="reopen", db_default="reopen")
+    callbacks_refused = models.IntegerField(default=0, db_default=0)
+    last_refusal = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
         constraints = [
             uid_key("destination"),
             models.UniqueConstraint(fields=["tenant", "name"], name="destination_name"),
+            one_of("destination", "on_persist", ON_PERSIST),
+            models.CheckConstraint(
+                condition=Q(persist_hours__gte=1) & (Q(calls_per_minute__isnull=True) | Q(calls_per_minute__gte=1)),
+                name="destination_pace",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -198,7 +217,9 @@ class Ticket(TenantOwned):
     """The record in the other system: what we want it to be, and what is confirmed.
 
     ``reference`` is our own id, written into the ticket and looked for before anything is created again. A ticket that
-    is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed.
+    is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed, at
+    ``confirmed_at``. ``their_status`` and ``their_assignee`` are its words when we last looked, at ``looked_at``; it is
+    looked at again after ``check_after``. ``gone_at``: it was deleted there.
     """
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -219,6 +240,11 @@ class Ticket(TenantOwned):
     create_attempted_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     check_after = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    their_status = models.CharField(max_length=100, blank=True, db_default="")
+    their_assignee = models.CharField(max_length=200, blank=True, db_default="")
+    gone_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):
         constraints = [
@@ -232,6 +258,7 @@ class Ticket(TenantOwned):
         ]
         indexes = [
             models.Index(fields=["tenant", "-opened_at"], name="ticket_opened"),
+            models.Index(fields=["tenant", "destination", "external_id"], name="ticket_external"),
             models.Index(fields=["check_after"], name="ticket_due", condition=Q(check_after__isnull=False)),
         ]
 
@@ -250,7 +277,7 @@ class TicketUpdate(TenantOwned):
         constraints = [
             uid_key("ticketupdate"),
             models.UniqueConstraint(fields=["tenant", "ticket", "seq"], name="ticketupdate_seq"),
-            one_of("ticketupdate", "kind", ("opened", "joined", "left", "note", "reminder", "closed")),
+            one_of("ticketupdate", "kind", ("opened", "joined", "left", "note", "reminder", "closed", "persists")),
         ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from alerts import ticketing
 from alerts.causes import RECHECK, Cause, Causes, load_causes
@@ -216,6 +217,7 @@ def facts_for_route(stored: Stored) -> IncidentFacts:
         client_id=stored.place.client_id,
         reseller_id=stored.place.reseller_id,
         server_id=stored.place.server_id,
+        opened_on=stored.values.opened_at.astimezone(ZoneInfo(stored.place.zone)).date(),
     )
 
 
@@ -234,4 +236,5 @@ def ticket_step(planned: Planned) -> ticketing.Step:
         closed=values.state == "closed" and "closed" in kinds,
         worse="severity" in kinds and values.state == "open",
         remind=planned.remind_now,
+        persists="ack_ended" in kinds and values.state == "open" and values.calm_since is None,
     )

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from alerts.facts import Severity, Subject, fingerprint, is_at_least
 
-Grouping = Literal["job", "incident", "client", "server"]
+Grouping = Literal["job", "incident", "client", "client_day", "server"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentFacts:
-    """What a route may look at."""
+    """What a route may look at. ``opened_on`` is the day on which it opened, in the client's time zone."""
 
     kind: str
     subject: Subject
@@ -26,6 +26,7 @@ class IncidentFacts:
     client_id: int | None = None
     reseller_id: int | None = None
     server_id: int | None = None
+    opened_on: date | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -89,6 +90,8 @@ def group_key(incident: IncidentFacts, grouping: Grouping) -> str:
         return f"job:{incident.subject.id}"
     if grouping == "client" and incident.client_id is not None:
         return f"client:{incident.client_id}"
+    if grouping == "client_day" and incident.client_id is not None and incident.opened_on is not None:
+        return f"client:{incident.client_id}:{incident.opened_on.isoformat()}"
     if grouping == "server" and incident.server_id is not None:
         return f"server:{incident.server_id}"
     return f"incident:{incident.fingerprint}"

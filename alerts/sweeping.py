@@ -189,7 +189,8 @@ def mark_waiting_tenants(*, now: datetime) -> None:
             "INSERT INTO alerts_subjectstate (tenant_id, subject_kind, subject_id, check_after) "
             "SELECT DISTINCT tenant_id, 'tenant', tenant_id, %(now)s FROM ingest_receiptqueue "
             "WHERE received_at < %(waiting)s "
-            "UNION SELECT tenant.id, 'tenant', tenant.id, %(now)s FROM tenants_tenant tenant JOIN alerts_incident incident ON incident.tenant_id = tenant.id AND incident.state = 'open' "
+            "UNION SELECT tenant.id, 'tenant', tenant.id, %(now)s FROM tenants_tenant tenant "
+            "JOIN alerts_incident incident ON incident.tenant_id = tenant.id AND incident.state = 'open' "
             "AND incident.fingerprint = 'processing_delayed:tenant:' || tenant.id "
             "ON CONFLICT (tenant_id, subject_kind, subject_id) DO UPDATE SET check_after = excluded.check_after",
             {"now": now, "waiting": now - WAITING},

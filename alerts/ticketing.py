@@ -28,7 +28,10 @@ SOLVED = "Every problem of this ticket is solved."
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one incident asks of tickets. ``routed`` is set when it is to be told now and is on no ticket yet."""
+    """What one incident asks of tickets. ``routed`` is set when it is to be told now and is on no ticket yet.
+
+    ``persists``: somebody had it in hand, that time is over, and the problem is still there.
+    """
 
     incident_id: int
     ticket_id: int | None
@@ -40,6 +43,7 @@ class Step:
     closed: bool
     worse: bool
     remind: bool
+    persists: bool = False
 
 
 @dataclass
@@ -53,6 +57,7 @@ class TicketRow:
     severity: Severity
     last_seq: int
     told_seq: int
+    confirmed_state: str
     is_new: bool = False
     updates: list[tuple[str, int | None, str]] = field(default_factory=list)
 
@@ -63,7 +68,7 @@ class TicketRow:
 def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
     """Open, join, note, leave and close tickets as the incidents require; nothing to do costs no statement."""
     joining = [step for step in steps if step.routed is not None]
-    staying = [step for step in steps if step.ticket_id is not None and (step.closed or step.worse or step.remind)]
+    staying = [step for step in steps if step.ticket_id is not None and has_news(step)]
     if not joining and not staying:
         return
     tickets = open_and_lock(tenant_id, joining, staying, now=now)
@@ -71,6 +76,15 @@ def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
     tell_staying(staying, tickets)
     close_empty(tenant_id, tickets, now=now)
     write_updates(tenant_id, [ticket for ticket in tickets.values() if ticket.updates], now=now)
+
+
+def has_news(step: Step) -> bool:
+    return step.closed or step.worse or step.remind or step.persists
+
+
+def new_reference() -> str:
+    """Ours, for one ticket: what is written into it and looked for."""
+    return f"BL-{secrets.token_hex(5).upper()}"
 
 
 def open_and_lock(
@@ -104,7 +118,7 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
             {
                 "destination_id": routed.destination_id,
                 "group_key": routed.group_key,
-                "reference": f"BL-{secrets.token_hex(5).upper()}",
+                "reference": new_reference(),
                 "client_id": step.client_id,
                 "subject": ticket_subject(card, group_key=routed.group_key),
                 "severity": step.severity,
@@ -132,7 +146,8 @@ def lock_tickets(
     ]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, destination_id, group_key, wanted_state, severity, last_seq, told_seq FROM alerts_ticket "
+            "SELECT id, destination_id, group_key, wanted_state, severity, last_seq, told_seq, confirmed_state "
+            "FROM alerts_ticket "
             "WHERE tenant_id = %s AND (id = ANY(%s) OR (wanted_state = 'open' AND (destination_id, group_key) IN "
             "(SELECT destination_id, group_key FROM jsonb_to_recordset(%s::jsonb) "
             "AS wanted(destination_id bigint, group_key text)))) ORDER BY destination_id, group_key, id FOR UPDATE",
@@ -186,6 +201,8 @@ def tell_staying(staying: Sequence[Step], tickets: Mapping[int, TicketRow]) -> N
         elif step.worse:
             ticket.add("note", step.incident_id, step.summary)
             ticket.severity = max(ticket.severity, step.severity, key=SEVERITIES.index)
+        elif step.persists and ticket.confirmed_state == "closed":
+            ticket.add("persists", step.incident_id, step.summary)
         elif step.remind and ticket.told_seq == ticket.last_seq:
             ticket.add("reminder", step.incident_id, step.summary)
 

@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from alerts.delivering import deliver_ticket
+from alerts.looking import look_due
 from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
 from alerts.reports.mailing import deliver_report, freeze_due
@@ -112,6 +113,19 @@ def poll() -> int:
 
 
 @app.task
+def look() -> int:
+    """Look at the tickets in other systems whose time has come, or about which those systems called."""
+    close_old_connections()
+    is_time_up = timer()
+    looked = look_due(now=clock, is_time_up=is_time_up)
+    if looked:
+        wake_delivery()
+    if is_time_up():
+        wake(look)
+    return looked
+
+
+@app.task
 def judge_nights() -> int:
     """Write the verdicts of nights that are over, and forget those whose legal term is."""
     close_old_connections()
@@ -155,6 +169,11 @@ def wake_processing() -> None:
 def wake_polling() -> None:
     """Say "look now" to the worker that asks mailboxes and other systems."""
     wake(poll)
+
+
+def wake_looking() -> None:
+    """Say "look now" to the worker that looks at tickets in other systems."""
+    wake(look)
 
 
 def wake(task: Any) -> None:

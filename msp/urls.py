@@ -1,4 +1,4 @@
-"""Addresses: health, the wrapper's files, the REST API under /api/v1/, the dashboard for the rest.
+"""Addresses: health, the wrapper's files, callbacks of ticket systems, the REST API under /api/v1/, the dashboard.
 
 The ingest door stands before Django.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from msp.callbacks import take_callback
 from msp.health import show_health
 from msp.wrapper_files import send_wrapper
 
@@ -14,6 +15,7 @@ urlpatterns = [
     path("healthz", show_health, name="health"),
     path("wrapper/backledger-run", send_wrapper, {"name": "backledger-run"}, name="wrapper"),
     path("wrapper/backledger-run.ps1", send_wrapper, {"name": "backledger-run.ps1"}, name="wrapper-windows"),
+    path("hooks/<str:key>/", take_callback, name="callback"),
     path("api/v1/", include("msp.api.urls")),
     path("", include("msp.dashboard.urls")),
 ]

@@ -9,6 +9,7 @@ from msp.dashboard.views import settings_assignment as assignment
 from msp.dashboard.views import settings_audit as audit
 from msp.dashboard.views import settings_bulk as bulk
 from msp.dashboard.views import settings_clients as clients
+from msp.dashboard.views import settings_companies as companies
 from msp.dashboard.views import settings_destinations as destinations
 from msp.dashboard.views import settings_enabling as enabling
 from msp.dashboard.views import settings_guess as guess
@@ -56,6 +57,8 @@ urlpatterns: list[URLPattern] = [
     path("settings/destinations/new/<slug:gateway>/", destinations.new_destination, name="destination-new"),
     path("settings/destinations/<uuid:uid>/", destinations.edit_destination, name="destination"),
     path("settings/destinations/<uuid:uid>/check/", destinations.check, name="destination-check"),
+    path("settings/destinations/<uuid:uid>/values/", destinations.read_values, name="destination-values"),
+    path("settings/destinations/<uuid:uid>/companies/", companies.edit_companies, name="destination-companies"),
     path("settings/destinations/<uuid:uid>/test-ticket/", destinations.send_test, name="destination-test"),
     path("settings/destinations/<uuid:uid>/pause/", destinations.pause, name="destination-pause"),
     path("settings/enable-tickets/", enabling.everything, name="enable-all"),

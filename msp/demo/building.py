@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from alerts.acting import settings_changed
+from alerts.callback_addresses import give_address
 from alerts.configuring import RuleScope, RuleValues, put_setting
 from alerts.models import Destination, Route
 from billing.models import Agreement, BillTo, Plan, Seller
@@ -216,6 +217,7 @@ def build_destination(tenant: Tenant, name: str, desk: Desk, *, now: datetime) -
     made: Destination = Destination.objects.of(tenant).create(
         name=name[:120], gateway="rest", config=desk.config, created_at=now
     )
+    give_address(made)
     return made
 
 

@@ -133,6 +133,16 @@ def settle_later(
     )
 
 
+def settle_wait(claimed: Claim, *, now: datetime, until: datetime) -> bool:
+    """Nothing was tried: give the claim back until then. That an earlier call may have worked stays known."""
+    return _settle(
+        claimed,
+        now=now,
+        changes="next_attempt_at = %(at)s, unknown = %(unknown)s",
+        values={"at": until, "unknown": claimed.unknown},
+    )
+
+
 def settle_stuck(claimed: Claim, *, now: datetime, reason: str, unknown: bool = False) -> bool:
     """Stop: only a person can help. The lane stays out of step and is shown until ``free``."""
     return _settle(

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from alerts import delivering
-from alerts.delivering import answer_unknown, deliver_ticket
+from alerts.delivering import deliver_ticket
 from alerts.evaluating import evaluate_jobs
 from alerts.incidents import recheck_tellings
 from alerts.models import Destination, Incident, IncidentEvent, Route, Ticket, TicketUpdate
+from alerts.tickets_by_hand import answer_unknown
 from integrations.logs.joblog import LogError
 from msp.backups.models import BackupJob, JobState
 from msp.census import take_census

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from alerts import acting
-from alerts.delivering import answer_unknown, deliver_ticket
+from alerts.delivering import deliver_ticket
 from alerts.evaluating import evaluate_jobs
 from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, Silence, Ticket, TicketUpdate
 from alerts.rules import check_subject
 from alerts.sweeping import sweep
+from alerts.tickets_by_hand import answer_unknown
 from integrations.logs.joblog import JobLog, LogError
 from msp.backups.models import BackupJob, JobState
 from msp.backups.recording import record_runs

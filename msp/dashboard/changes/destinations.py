@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from alerts.callback_addresses import give_address
 from alerts.incidents import recheck_tellings
 from alerts.models import Destination
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
@@ -22,6 +23,7 @@ from integrations.tickets import (
     GATEWAYS,
     BadConfig,
     Call,
+    Choice,
     NewTicket,
     Thread,
     TicketText,
@@ -68,10 +70,14 @@ def store_destination(request: StaffRequest, row: Destination, values: Mapping[s
         if is_new:
             row.created_at = request.now
         switches = {name: values[name] for name in SWITCHES}
+        switches |= {name: values.get(name) or getattr(row, name) for name in ("on_persist", "persist_hours")}
+        switches["calls_per_minute"] = values.get("calls_per_minute")
         changed = _told_config(row.gateway, stored), _told_config(row.gateway, config)
         is_other = not is_new and config != stored
         row.config = config
         store(request, row, switches, kind="destination", unique=TAKEN)
+        if is_new:
+            give_address(row)
         if is_other:
             row.save(update_fields=["config"])
         if is_new or is_other:
@@ -105,6 +111,26 @@ def check_destination(row: Destination, *, now: datetime) -> Tried:
     if problems:
         return Tried(False, tuple(_without_secrets(problem, config) for problem in problems))
     return Tried(True, (f"{row.name} answers and takes this configuration.",))
+
+
+def read_choices(row: Destination, *, now: datetime) -> tuple[dict[str, tuple[Choice, ...]], Tried]:
+    """What the system offers for each setting that can be looked up; a sentence for each that could not be read."""
+    gateway = GATEWAYS[row.gateway]
+    try:
+        config = config_from_json(gateway.Config, row.config)
+    except BadConfig as bad:
+        return {}, Tried(False, (bad.reason,))
+    offered: dict[str, tuple[Choice, ...]] = {}
+    problems: list[str] = []
+    for item in describe(gateway.Config):
+        if item.looked_up:
+            try:
+                offered[item.name] = gateway.choices(config, item.name, call=_call(now, f"choices-{item.name}"))
+            except (TemporaryFailure, PermanentFailure, OutcomeUnknown) as failure:
+                problems.append(f"{item.label}: {_without_secrets(failure.reason, config)}")
+    if problems:
+        return offered, Tried(False, tuple(dict.fromkeys(problems)))
+    return offered, Tried(True, (f"The values of {row.name} stand in the lists below. Choose, then save.",))
 
 
 def send_test_ticket(row: Destination, *, tenant_name: str, actor: str, now: datetime) -> Tried:

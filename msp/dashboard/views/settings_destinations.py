@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from alerts.callback_addresses import address_of
 from alerts.models import Destination
-from integrations.tickets import GATEWAYS
+from integrations.tickets import GATEWAYS, Choice, Gateway, describe
 from msp.dashboard.changes import destinations as changes
+from msp.dashboard.changes.companies import keeps_companies
 from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import Field, fields_of_config
 from msp.dashboard.permits import OWN, SETTINGS, action, needs
 from msp.dashboard.scope import StaffRequest, found
 from msp.tenants import audit
+
+PERSISTING = (
+    ("reopen", "open the ticket again"),
+    ("new", "open a new ticket"),
+    ("nothing", "leave it to people"),
+)
 
 
 @needs(SETTINGS)
@@ -83,9 +94,25 @@ def pause(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     return redirect("destination", uid)
 
 
-def _edit(request: StaffRequest, row: Destination, *, title: str, tried: changes.Tried | None = None) -> HttpResponse:
-    config_class = GATEWAYS[row.gateway].Config
-    fields = (*_switches(row), *fields_of_config(config_class, row.config if row.pk else {}))
+@action(OWN)
+def read_values(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
+    """The form with what the system itself offers for boards, queues, priorities and the like."""
+    row = _find(request, uid)
+    offered, tried = changes.read_choices(row, now=request.now)
+    return _edit(request, row, title=row.name, tried=tried, offered=offered)
+
+
+def _edit(
+    request: StaffRequest,
+    row: Destination,
+    *,
+    title: str,
+    tried: changes.Tried | None = None,
+    offered: Mapping[str, tuple[Choice, ...]] | None = None,
+) -> HttpResponse:
+    gateway = GATEWAYS[row.gateway]
+    config_fields = fields_of_config(gateway.Config, row.config if row.pk else {})
+    fields = (*_switches(row), *(_with_choices(each, (offered or {}).get(each.name)) for each in config_fields))
 
     def apply(values: dict[str, Any]) -> str:
         stored = changes.store_destination(request, row, values)
@@ -96,11 +123,42 @@ def _edit(request: StaffRequest, row: Destination, *, title: str, tried: changes
         back=reverse("destinations"),
         crumbs=(("Destinations", reverse("destinations")),),
         template="settings/destination.html",
-        more={"destination": row if row.pk else None, "tried": tried},
+        more={"destination": row if row.pk else None, "tried": tried, **_about(row)},
     )
     if tried is not None:
         return render(request, page.template, {**page.more, "form_page": page, "fields": fields})
     return edit(request, page, fields, apply=apply, done="The destination is stored. Test it before you rely on it.")
+
+
+def _about(row: Destination) -> dict[str, Any]:
+    """What the page says beside the form: the address to call, and what can be read from the system."""
+    gateway = GATEWAYS[row.gateway]
+    if not row.pk:
+        return {"verified": gateway.VERIFIED, "gateway_label": gateway.LABEL}
+    return {
+        "verified": gateway.VERIFIED,
+        "gateway_label": gateway.LABEL,
+        "offers_values": any(item.looked_up for item in describe(gateway.Config)),
+        "keeps_companies": keeps_companies(row),
+        "callback_address": address_of(row, base_url=settings.BACKLEDGER.base_url) if _takes_calls(gateway) else "",
+    }
+
+
+def _takes_calls(gateway: Gateway) -> bool:
+    """Whether callbacks are possible at all, once their secret is set."""
+    return any(item.name == "webhook_secret" for item in describe(gateway.Config))
+
+
+def _with_choices(field: Field, offered: tuple[Choice, ...] | None) -> Field:
+    """A field with what the system offers; what is stored stays choosable."""
+    if offered is None:
+        return field
+    known = {choice.value for choice in offered}
+    kept = (
+        ((field.value, f"{field.value} (no more offered there)"),) if field.value and field.value not in known else ()
+    )
+    empty = () if field.required else (("", "-"),)
+    return replace(field, kind="choice", choices=(*empty, *((one.value, one.label) for one in offered), *kept))
 
 
 def _switches(row: Destination) -> tuple[Field, ...]:
@@ -110,6 +168,13 @@ def _switches(row: Destination) -> tuple[Field, ...]:
               help="Switched off, it takes nothing; the next matching route does."),
         Field("dry_run", "Dry run", kind="switch", value="yes" if row.dry_run else "",
               help="Tickets are kept here as they would be sent, and nothing is sent."),
+        Field("calls_per_minute", "Calls a minute", kind="number", minimum=1, maximum=6000,
+              value=str(row.calls_per_minute or ""), inherited=str(GATEWAYS[row.gateway].CALLS_PER_MINUTE),
+              help="Our share of what the system allows all of your tools together."),
+        Field("on_persist", "Closed there, problem not solved", kind="choice", value=row.on_persist,
+              choices=PERSISTING, help="When people close a ticket in the other system while its problem lasts."),
+        Field("persist_hours", "Ask again after", kind="number", unit="hours", minimum=1, maximum=8760,
+              value=str(row.persist_hours)),
     )  # fmt: skip
 
 

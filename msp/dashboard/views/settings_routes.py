@@ -27,7 +27,7 @@ from msp.tenants.models import Reseller
 
 GROUPING_WORDS = {
     "job": "one ticket a job", "incident": "one ticket an incident", "client": "one ticket a client",
-    "server": "one ticket a server",
+    "client_day": "one ticket a client and day", "server": "one ticket a server",
 }  # fmt: skip
 #: No incident is about this job: its id stands for "some job" when routes are tried.
 SOME_JOB = 0
@@ -187,6 +187,7 @@ def _answer(request: StaffRequest, values: dict[str, Any]) -> dict[str, Any]:
         client_id=client.pk if client else None,
         reseller_id=client.reseller_id if client else None,
         server_id=server.pk if server else None,
+        opened_on=request.now.date(),
     )
     chosen = choose_route(facts, load_routes(tenant.pk))
     if isinstance(chosen, NoRoute):

@@ -10,8 +10,8 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from alerts.delivering import answer_unknown
 from alerts.queries import find_ticket, list_tickets
+from alerts.tickets_by_hand import answer_unknown
 from integrations.errors import PermanentFailure
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
