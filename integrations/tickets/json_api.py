@@ -64,7 +64,12 @@ class Api:
         if not token or not token.isascii() or not token.isprintable():
             raise PermanentFailure(f"{self.host} gave no access token: check the address and the credentials.")
         self.secrets = (*self.secrets, token)
-        self._headers["authorization"] = f"Bearer {token}"
+        self.use_header("authorization", f"Bearer {token}")
+
+    def use_header(self, name: str, value: str) -> None:
+        """Send this header with every further request; its value stands in no text."""
+        self.secrets = (*self.secrets, value)
+        self._headers[name.lower()] = value
 
     def send(
         self,
