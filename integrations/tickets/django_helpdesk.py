@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from integrations.configuration import BadConfig, secrets_of, setting
 from integrations.errors import DeliveryFailure, NotThere, OutcomeUnknown, PermanentFailure
@@ -65,7 +66,7 @@ NUMBERS: Final = (
 )  # fmt: skip
 WEBHOOK_USER: Final = "backledger"
 
-_REFERENCE_LINE = re.compile(r"\[([A-Za-z0-9-]{1,64})\]\s*\Z")
+_REFERENCE_LINE = re.compile(r"(?:\A|\n)\[([A-Za-z0-9-]{1,64})\]\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -319,18 +320,27 @@ def _merged_into(api: Api, ticket: dict[str, Any]) -> dict[str, Any]:
 def _pages_from_the_end(api: Api) -> Iterator[list[dict[str, Any]]]:
     """Pages of tickets, the newest first: numbers of pages count from the oldest, so new tickets move none."""
     document = api.get("/tickets/", {"page": "last", "page_size": PAGE_SIZE})
-    tickets = rows_in(document, "results", host=api.host)
-    yield tickets
-    count = id_in(document, "count") or ""
-    if not re.fullmatch(r"[0-9]{1,12}", count):
-        raise PermanentFailure(f"{api.host} does not say how many tickets there are.")
-    last = -(-int(count) // PAGE_SIZE)
-    for page in range(last - 1, max(last - MAX_PAGES, 0), -1):
+    yield rows_in(document, "results", host=api.host)
+    before = _number_of_page(text_in(document, "previous"))
+    for page in range(before, max(before - MAX_PAGES + 1, 0), -1):
         yield rows_in(api.get("/tickets/", {"page": page, "page_size": PAGE_SIZE}), "results", host=api.host)
-    if last > MAX_PAGES:
+    if before >= MAX_PAGES:
         raise PermanentFailure(
             f"More than {MAX_PAGES * PAGE_SIZE} tickets were opened there lately: look for ours by hand."
         )
+
+
+def _number_of_page(link: str) -> int:
+    """The page that a link of a list leads to; the first has no number in it. 0 where there is no link."""
+    if not link:
+        return 0
+    try:
+        numbers = parse_qs(urlsplit(link).query).get("page", ["1"])
+    except ValueError:
+        numbers = [""]
+    if not re.fullmatch(r"[0-9]{1,9}", numbers[0]):
+        raise PermanentFailure("The list of tickets leads to a page without a number.")
+    return int(numbers[0])
 
 
 def _described(api: Api, kind: str) -> dict[str, str]:

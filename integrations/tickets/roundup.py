@@ -33,7 +33,17 @@ from integrations.tickets.contract import (
     TicketEvent,
     TicketText,
 )
-from integrations.tickets.json_api import Api, Query, check_address, id_in, open_text_problem, segment
+from integrations.tickets.json_api import (
+    Api,
+    Query,
+    check_address,
+    id_in,
+    one_line,
+    open_text_problem,
+    rows_in,
+    segment,
+    text_in,
+)
 
 LABEL: Final = "Roundup"
 #: Roundup sets no limit by itself ("api_calls_per_interval" is 0); one call a second is a guest's share.
@@ -43,6 +53,8 @@ NOBODYS_REFERENCE: Final = "BL-00000000"
 #: How many messages of one issue are read: the first, which bears our reference, and the latest.
 MAX_MESSAGES: Final = 100
 MAX_ATTEMPTS: Final = 4
+#: Roundup takes titles of any length; lists and mails show this much of one.
+MAX_SUBJECT: Final = 250
 #: How often a chain of superseded issues is followed.
 MAX_SUCCESSORS: Final = 5
 #: The class of Roundup that holds the values of a setting.
@@ -107,7 +119,7 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Store the message, then open the issue with it; an answer without an id leaves the outcome unknown."""
     api = _api(config, call)
     message = _store_message(config, api, ticket.text, message_id=_message_id(ticket.reference, 0))
-    fields: dict[str, Any] = {"title": " ".join(ticket.text.subject.split()), "messages": [message]}
+    fields: dict[str, Any] = {"title": one_line(ticket.text.subject, MAX_SUBJECT), "messages": [message]}
     priority = getattr(config, f"priority_{ticket.priority}")
     for name, value in (("priority", priority), ("status", config.status_new)):
         if value:
@@ -163,15 +175,15 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
     if issue is None:
         return None
     messages = _messages_of(api, issue)
-    references = (_MESSAGE_ID.fullmatch(_text(item.get("messageid"))) for item in messages if _is_ours(config, item))
+    references = (_MESSAGE_ID.fullmatch(text_in(item, "messageid")) for item in messages if _is_ours(config, item))
     there = _successor_of(api, issue)
     external_id = id_in(there, "id") or thread.external_id
     return Standing(
         external_id=external_id,
-        status=_name(there, "status"),
+        status=text_in(there, "status", "name"),
         closed=_is_closed(config, there),
         reference=next((match[1] for match in references if match), ""),
-        assignee=_text(there.get("assignedto.realname")) or _name(there, "assignedto", key="username"),
+        assignee=text_in(there, "assignedto.realname") or text_in(there, "assignedto", "username"),
         remarks=tuple(_remark(config, item) for item in messages),
         url=_page(config, external_id),
     )
@@ -251,20 +263,17 @@ def _add(config: Config, api: Api, thread: Thread, text: TicketText, *, sequence
 def _latest(api: Api, thread: Thread) -> tuple[str, list[str]]:
     """The mark of the issue as it is now, by which a change is accepted, and its messages."""
     document = api.get(_path(thread), {"@fields": "messages"})
-    data = document.get("data") if isinstance(document, dict) else None
-    attributes = data.get("attributes") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(attributes, dict) or not _text(data.get("@etag")):
-        raise PermanentFailure(f"{api.host} answered with something that is no issue.")
-    etag = _text(data["@etag"])
+    present = _ids(rows_in(document, "data", "attributes", "messages", host=api.host))
+    etag = text_in(document, "data", "@etag")
     if not re.fullmatch(r'"[!#-~]{1,200}"', etag):
-        raise PermanentFailure(f"{api.host} answered with an ETag that cannot be sent back.")
-    return etag, _ids(attributes.get("messages"))
+        raise PermanentFailure(f"{api.host} answered without an ETag that could be sent back.")
+    return etag, present
 
 
 def _require_status(api: Api, thread: Thread, wanted: str) -> None:
     """Read back: a rule of the tracker may have changed what we asked for."""
     there = _issue(api, thread.external_id)
-    status = _name(there, "status") if there is not None else "retired"
+    status = text_in(there, "status", "name") if there is not None else "retired"
     if status != wanted:
         raise PermanentFailure(
             f"The status of issue {thread.external_id} is {status[:40]!r} though {wanted!r} was set: "
@@ -315,33 +324,28 @@ def _messages_of(api: Api, issue: dict[str, Any]) -> list[dict[str, Any]]:
 def _remark(config: Config, item: dict[str, Any]) -> Remark:
     return Remark(
         id=id_in(item, "id") or "",
-        author=_text(item.get("author.realname")) or _name(item, "author", key="username"),
-        text=_text(item.get("content")),
+        author=text_in(item, "author.realname") or text_in(item, "author", "username"),
+        text=text_in(item, "content"),
         at=_moment(item.get("creation")),
         ours=_is_ours(config, item),
     )
 
 
 def _is_ours(config: Config, item: dict[str, Any]) -> bool:
-    return _text(item.get("creator.username")) == config.user
+    return text_in(item, "creator.username") == config.user
 
 
 def _is_closed(config: Config, issue: dict[str, Any]) -> bool:
-    return _name(issue, "status") in {config.status_closed, *config.closed}
+    return text_in(issue, "status", "name") in {config.status_closed, *config.closed}
 
 
 def _names_in(api: Api, class_name: str) -> tuple[str, ...]:
     found = _listed(api, class_name, {"@fields": "name"})
-    return tuple(name for name in (_text(item.get("name")) for item in found) if name)
+    return tuple(name for name in (text_in(item, "name") for item in found) if name)
 
 
 def _listed(api: Api, class_name: str, query: Query) -> list[dict[str, Any]]:
-    document = api.get(f"/{class_name}", query)
-    data = document.get("data") if isinstance(document, dict) else None
-    items = data.get("collection") if isinstance(data, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise PermanentFailure(f"{api.host} answered with something that is no list: is this a Roundup tracker?")
-    return items
+    return rows_in(api.get(f"/{class_name}", query), "data", "collection", host=api.host)
 
 
 def _ids(items: Any) -> list[str]:
@@ -350,19 +354,10 @@ def _ids(items: Any) -> list[str]:
     return sorted({one for one in given if one is not None and one.isdecimal() and one.isascii()}, key=int)
 
 
-def _name(item: dict[str, Any], field: str, *, key: str = "name") -> str:
-    value = item.get(field)
-    return _text(value.get(key)) if isinstance(value, dict) else ""
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def _moment(value: object) -> datetime | None:
     """Roundup writes 2026-11-22.22:00:00, in UTC."""
     try:
-        return datetime.strptime(_text(value)[:19], "%Y-%m-%d.%H:%M:%S").replace(tzinfo=UTC)
+        return datetime.strptime(str(value)[:19], "%Y-%m-%d.%H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
 

@@ -69,7 +69,9 @@ class DjangoHelpdesk(Desk):
         if not 1 <= page <= last:
             return reply(404, {"detail": "Invalid page."})
         shown = there[(page - 1) * size : page * size]
-        return reply(200, {"count": len(there), "results": [as_json(ticket) for ticket in shown]})
+        number = f"page={page - 1}&" if page > 2 else ""
+        previous = f"{self.url}/api/tickets/?{number}page_size={size}" if page > 1 else None
+        return reply(200, {"count": len(there), "previous": previous, "results": [as_json(one) for one in shown]})
 
     def open(self, given: dict[str, Any]) -> Response:
         wrong: dict[str, list[str]] = {}
