@@ -14,7 +14,7 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import django_helpdesk, email, jira, rest, roundup, servicenow, zammad, zendesk
+from integrations.tickets import django_helpdesk, email, glpi, jira, rest, roundup, servicenow, zammad, zendesk
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -36,6 +36,7 @@ GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
     "django-helpdesk": django_helpdesk,
+    "glpi": glpi,
     "jira": jira,
     "roundup": roundup,
     "servicenow": servicenow,
