@@ -147,7 +147,11 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
 def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note and state in one request; Zammad refuses it where the group wants a new ticket instead."""
     api = _api(config, call)
-    if text_in(_ticket(api, thread.external_id), "state") == "merged":
+    try:
+        there = _ticket(api, thread.external_id)
+    except NotThere:
+        raise NotThere(f"The ticket {thread.external_id} is not in Zammad any more: it cannot be reopened.") from None
+    if text_in(there, "state") == "merged":
         raise PermanentFailure(f"The ticket {thread.external_id} was merged into another: it cannot be reopened.")
     _update(api, config, thread, text, config.reopened_state)
 

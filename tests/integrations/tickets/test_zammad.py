@@ -98,6 +98,13 @@ def test_a_state_that_did_not_change_is_a_failure(made: Bench, desk: Zammad) -> 
         zammad.close(made.config, thread, NOTE, sequence=1, call=a_call())
 
 
+def test_a_ticket_that_is_gone_cannot_be_reopened(made: Bench, desk: Zammad) -> None:
+    thread = opened(made)
+    desk.delete_there(thread.external_id)
+    with pytest.raises(PermanentFailure, match="not in Zammad any more"):
+        zammad.reopen(made.config, thread, NOTE, sequence=1, call=a_call())
+
+
 def test_notes_are_internal_unless_shown_and_html_is_said_to_be_html(made: Bench, desk: Zammad) -> None:
     thread = opened(made)
     zammad.comment(made.config, thread, NOTE, sequence=1, call=a_call())
