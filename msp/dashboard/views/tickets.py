@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
+from alerts.desk_queries import read_their_side
 from alerts.queries import find_ticket, list_tickets
 from alerts.tickets_by_hand import answer_unknown
 from integrations.errors import PermanentFailure
@@ -41,9 +42,9 @@ def list_all(request: StaffRequest) -> HttpResponse:
 @staff_page
 def show_ticket(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One ticket with its updates, its calls and its incidents."""
-    return render(
-        request, "ticket.html", {"ticket": found(find_ticket(request.scope.reach, uid, now=request.now), "ticket")}
-    )
+    ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket")
+    context = {"ticket": ticket, "there": read_their_side(request.scope.reach, ticket.row.id)}
+    return render(request, "ticket.html", context)
 
 
 @staff_action
