@@ -14,7 +14,18 @@ from integrations.configuration import (
     describe,
     secrets_of,
 )
-from integrations.tickets import django_helpdesk, email, glpi, jira, rest, roundup, servicenow, zammad, zendesk
+from integrations.tickets import (
+    connectwise,
+    django_helpdesk,
+    email,
+    glpi,
+    jira,
+    rest,
+    roundup,
+    servicenow,
+    zammad,
+    zendesk,
+)
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -35,6 +46,7 @@ from integrations.tickets.contract import (
 GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
+    "connectwise": connectwise,
     "django-helpdesk": django_helpdesk,
     "glpi": glpi,
     "jira": jira,
