@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.db import connection
 
@@ -26,6 +26,19 @@ GROUP_CAUSES = tuple(kind for kind, rule in KINDS.items() if rule.CAUSE and not 
 CHANNEL_CAUSES = tuple(kind for kind, rule in KINDS.items() if rule.CAUSE and kind.startswith("channel_"))
 #: Widest first: a server that is silent with its whole site lies under the site.
 WIDTHS = ("site", "server", "volume")
+
+
+# A cause of which nobody hears explains nothing to anybody: what it would cover speaks for itself. Somebody hears of it
+# when it was told or is on a ticket, is in a person's hands, is silenced on purpose (its jobs then are as well), or is
+# to be told at a moment that has not long passed.
+LASTS_AND_IS_HEARD_OF = """(closed_at > %(ended)s OR state = 'open' AND (
+    told_at IS NOT NULL OR ticket_id IS NOT NULL OR acknowledged_at IS NOT NULL OR snoozed_until > %(now)s
+    OR silenced_until > %(now)s OR tell_after > %(soon)s))"""
+
+
+def lasting(tenant_id: int, kinds: Collection[str], grace: timedelta, *, now: datetime) -> dict[str, Any]:
+    """The values of a query with the condition above."""
+    return {"tenant": tenant_id, "kinds": list(kinds), "ended": now - grace, "now": now, "soon": now - RECHECK}
 
 
 class Somewhere(Protocol):
@@ -93,9 +106,9 @@ def load_causes(tenant_id: int, grace: timedelta, *, now: datetime) -> Causes:
     """In one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, kind, subject_kind, subject_id, since, closed_at, summary FROM alerts_incident "
-            "WHERE tenant_id = %s AND kind = ANY(%s) AND (state = 'open' OR closed_at > %s) ORDER BY id",
-            [tenant_id, list(GROUP_CAUSES), now - grace],
+            "SELECT id, kind, subject_kind, subject_id, since, closed_at, summary FROM alerts_incident "  # noqa: S608
+            f"WHERE tenant_id = %(tenant)s AND kind = ANY(%(kinds)s) AND {LASTS_AND_IS_HEARD_OF} ORDER BY id",
+            lasting(tenant_id, GROUP_CAUSES, grace, now=now),
         )
         return Causes(tuple(Cause(*row) for row in cursor.fetchall()), grace)
 
@@ -108,9 +121,10 @@ def load_unheard(tenant_id: int, *, now: datetime) -> dict[int, Unheard]:
     grace = load_life(tenant_id).grace
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT subject_id, since, summary, closed_at FROM alerts_incident WHERE tenant_id = %s AND kind = ANY(%s) "
-            "AND subject_kind = 'channel' AND (state = 'open' OR closed_at > %s) ORDER BY state, since DESC",
-            [tenant_id, list(CHANNEL_CAUSES), now - grace],
+            "SELECT subject_id, since, summary, closed_at FROM alerts_incident "  # noqa: S608
+            "WHERE tenant_id = %(tenant)s AND kind = ANY(%(kinds)s) AND subject_kind = 'channel' "
+            f"AND {LASTS_AND_IS_HEARD_OF} ORDER BY state, since DESC",
+            lasting(tenant_id, CHANNEL_CAUSES, grace, now=now),
         )
         return {
             channel_id: Unheard(since=since, what=summary, until=None if closed is None else closed + grace)

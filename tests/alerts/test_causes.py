@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.models import Destination, Incident, IncidentEvent, Route, SubjectState, Ticket
+from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, SubjectState, Ticket
 from alerts.sweeping import sweep
 from msp.backups.models import BackupJob, JobState
 from msp.channels.models import Mailbox
@@ -71,6 +71,34 @@ def test_a_server_that_dies_with_two_hundred_jobs_opens_one_ticket(world: World)
     assert "kept under another incident (Server silent)" in symptoms[0].untold_reason
     assert [one.pk for one in Ticket.objects.of(world.tenant)] == [cause.ticket_id]
     assert IncidentEvent.objects.of(world.tenant).filter(kind="kept_under").count() == 200
+
+
+def hush(world: World, how: str) -> None:
+    """Make sure in one of several ways that nobody will hear of a silent server."""
+    if how == "only in reports":
+        values = {"kind": "server_silent", "scope_kind": "tenant", "scope_id": world.tenant.pk, "tells": "report"}
+        RuleSetting.objects.of(world.tenant).create(updated_at=START, **values)
+    elif how == "a route that tells nobody":
+        Route.objects.of(world.tenant).create(destination=None, position=0, kinds=["server_silent"])
+    else:
+        Route.objects.of(world.tenant).update(kinds=["no_recent_backup"])
+
+
+@pytest.mark.parametrize("how", ["only in reports", "a route that tells nobody", "no route"])
+def test_a_cause_nobody_hears_of_keeps_nothing_under_it(world: World, how: str) -> None:
+    """A missed backup of which nobody is told, in the end, is what must not be."""
+    jobs = add_jobs(world, world.server, 6)
+    hush(world, how)
+    alive(world)
+    sweep(now=NOW)
+    for minute in range(4, 64, 4):
+        sweep(now=NOW + minute * MINUTE)
+    (cause,) = open_of(world, "server_silent")
+    assert cause.ticket_id is None
+    symptoms = open_of(world, "no_recent_backup")
+    assert len(symptoms) == len(jobs)
+    assert {one.ticket_id is not None for one in symptoms} == {True}
+    assert {one.cause_id for one in symptoms} == {None}
 
 
 def test_after_its_recovery_those_that_remain_speak_up_after_the_grace(world: World) -> None:
