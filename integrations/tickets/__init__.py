@@ -15,6 +15,7 @@ from integrations.configuration import (
     secrets_of,
 )
 from integrations.tickets import (
+    autotask,
     connectwise,
     django_helpdesk,
     email,
@@ -46,6 +47,7 @@ from integrations.tickets.contract import (
 GATEWAYS: dict[str, Gateway] = {
     "email": email,
     "rest": rest,
+    "autotask": autotask,
     "connectwise": connectwise,
     "django-helpdesk": django_helpdesk,
     "glpi": glpi,

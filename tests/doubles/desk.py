@@ -233,7 +233,7 @@ def after_working(fault: Fault | None, response: Response) -> Response:
         case "server error after commit":
             return Response(502, b"bad gateway")
         case "slow answer":
-            return Response(response.status, response.body, response.headers, seconds_per_byte=0.05)
+            return Response(response.status, response.body, response.headers, seconds_per_byte=0.2)
         case "huge answer":
             return Response(response.status, b'"' + b"x" * 2_000_000 + b'"')
         case "no id":
