@@ -32,6 +32,10 @@ CAUSE = False
 _HABIT_EARLY, _HABIT_LATE, _INTERVAL_LATE = timedelta(minutes=30), timedelta(hours=3), 5
 
 
+#: Until a run was ever heard of nobody knows how long one takes, and the first, which copies everything, takes longest.
+_FIRST_RUN = timedelta(hours=12)
+
+
 @dataclass(frozen=True)
 class Params:
     """How late a start may be, and which schedules and machines count."""
@@ -107,7 +111,8 @@ def _expect(facts: JobFacts, params: Params) -> _Expected | None:
         return None
     start = _next_start(schedule, facts, early=_HABIT_EARLY if learned else EARLY)
     late = _habitually_late(schedule) if learned else timedelta()
-    return _Expected(start, start + grace + late + longest_usual(facts), schedule, learned)
+    takes = longest_usual(facts) if last_start(facts) else _FIRST_RUN
+    return _Expected(start, start + grace + late + takes, schedule, learned)
 
 
 def _sure_enough(facts: JobFacts, params: Params) -> Learned | None:

@@ -27,6 +27,9 @@ TELLS: Tells = "ticket"
 SYMPTOM = True
 CAUSE = False
 
+#: Classes of machines that may not be there for days after they were registered.
+MAY_BE_AWAY = frozenset({"laptop", "occasional"})
+
 
 @dataclass(frozen=True)
 class Params:
@@ -35,6 +38,10 @@ class Params:
     days: int = whole_number(
         3, label="Days", unit="days", at_least=1, at_most=366,
         help="How long a job may stand without a first good backup, from its registration or its first expected start.",
+    )  # fmt: skip
+    laptop_days: int = whole_number(
+        14, label="Days of laptops", unit="days", at_least=1, at_most=366,
+        help="The same for laptops and other machines that are not always on: they may be away for a while.",
     )  # fmt: skip
     seasonal: bool = yes_no(
         False, label="Seasonal machines too",
@@ -76,7 +83,11 @@ def _deadline(facts: JobFacts, params: Params) -> datetime | None:
         return None
     if facts.machine_class == "seasonal" and not params.seasonal:
         return None
-    return _counted_from(facts) + timedelta(days=params.days)
+    return _counted_from(facts) + timedelta(days=_days(facts, params))
+
+
+def _days(facts: JobFacts, params: Params) -> int:
+    return max(params.days, params.laptop_days) if facts.machine_class in MAY_BE_AWAY else params.days
 
 
 def _counted_from(facts: JobFacts) -> datetime:
@@ -101,7 +112,7 @@ def _finding(facts: JobFacts, params: Params, *, deadline: datetime) -> Finding:
             "failures_in_row": facts.failures_in_row,
             "schedule": facts.schedule,
             "zone": facts.zone,
-            "days": params.days,
+            "days": _days(facts, params),
         },
         lines=facts.last_errors,
     )
@@ -116,7 +127,7 @@ def _summary(facts: JobFacts, params: Params) -> str:
         tried = f"the newest run{ended} ended as {facts.last_outcome}"
     counted = _counted_from(facts)
     since = "" if counted == facts.registered_at else f" of its first expected start on {_words(facts, counted)}"
-    within = f"a first one is expected within {count_words(params.days, 'day')}{since}"
+    within = f"a first one is expected within {count_words(_days(facts, params), 'day')}{since}"
     return f"No backup was ever good since the job was registered on {registered}, {tried}; {within}."
 
 

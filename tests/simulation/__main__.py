@@ -50,7 +50,7 @@ def play(given: argparse.Namespace) -> int:
     down = OPENED + timedelta(days=given.days * 2 // 3, hours=18)
     outage = Outage(down, down + timedelta(hours=26))
     Year(company, faults, outage=outage).play(OPENED, end, say=lambda line: print(line, flush=True))
-    judged = judge(company, faults, days=given.days)
+    judged = judge(company, faults, days=given.days, outage=outage)
     print(report(judged))
     for fault in (*judged.missed, *judged.late):
         print(

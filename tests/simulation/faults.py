@@ -115,7 +115,7 @@ class Calendar:
         """At a random time at which none of the jobs has another fault near; False where none is found."""
         for _ in range(30):
             fault = make_fault(kind, jobs, random, begin=begin, end=end)
-            if not any(fault.jobs & other.jobs and near(fault, other) for other in self.faults):
+            if fault is not None and not any(fault.jobs & other.jobs and near(fault, other) for other in self.faults):
                 self.faults.append(fault)
                 return True
         return False
@@ -126,12 +126,16 @@ def near(one: Fault, other: Fault) -> bool:
     return one.begins - apart < other.ends and other.begins - apart < one.ends
 
 
-def make_fault(kind: Kind, jobs: list[SimulatedJob], random: Random, *, begin: datetime, end: datetime) -> Fault:
-    """After two months in which the product has seen what is usual, and early enough to be seen and to end."""
+def make_fault(kind: Kind, jobs: list[SimulatedJob], random: Random, *, begin: datetime, end: datetime) -> Fault | None:
+    """After two months in which the product has seen what is usual, and early enough to be seen and to end. None where
+    no night falls into it: then nothing is wrong.
+    """
     days = int((end - begin) / DAY - 60 - kind.lasts - 10)
     begins = begin + timedelta(days=60 + random.randrange(max(1, days)), hours=12)
     ends = begins + timedelta(days=kind.lasts)
     seen = first_seen(kind, jobs, begins, ends)
+    if seen is None:
+        return None
     one = len(jobs) == 1
     return Fault(
         kind=kind, jobs=frozenset(job.job_id for job in jobs), server_id=None if one else jobs[0].server_id,
@@ -139,11 +143,11 @@ def make_fault(kind: Kind, jobs: list[SimulatedJob], random: Random, *, begin: d
     )  # fmt: skip
 
 
-def first_seen(kind: Kind, jobs: list[SimulatedJob], begins: datetime, ends: datetime) -> datetime:
+def first_seen(kind: Kind, jobs: list[SimulatedJob], begins: datetime, ends: datetime) -> datetime | None:
     """When the first night that it concerns would have ended; for silence, when its grace after the start is over."""
     firsts = [night for job in jobs for night in nights_between(job, begins, ends) if not night.by_hand]
     if not firsts:
-        return begins
+        return None
     first = min(firsts, key=lambda night: night.started_at)
     if kind.name == "silent" and not jobs[0].declared:
         # Without a schedule the tolerance of 26 hours counts from the last good run, and an hour of grace.

@@ -130,7 +130,7 @@ def did_not_start(look: Look) -> Verdict:
         start = max(expected_after(schedule, max(starts, default=setup.registered_at), setup.zone), latest)
     else:
         start = expected_after(schedule, latest + (5 * MINUTE if starts else timedelta()), setup.zone)
-    return look.judge(start + HOUR + look.usual())
+    return look.judge(start + HOUR + (look.usual() if starts else 12 * HOUR))
 
 
 def unstable(look: Look) -> Verdict:

@@ -15,9 +15,12 @@ from django.db import connection
 
 from tests.simulation.company import Company
 from tests.simulation.faults import KINDS, Fault
+from tests.simulation.year import Outage
 
 #: The year is looked at once an hour.
 SLACK = timedelta(hours=2)
+#: After an outage of the service its senders deliver what they kept within this time.
+DELIVERED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,23 @@ def load_episodes(tenant_id: int) -> list[Episode]:
         return [Episode(*row) for row in cursor.fetchall()]
 
 
-def judge(company: Company, faults: Sequence[Fault], *, days: int, slack: timedelta = SLACK) -> Judged:
+def judge(
+    company: Company, faults: Sequence[Fault], *, days: int, outage: Outage | None = None, slack: timedelta = SLACK
+) -> Judged:
+    """``outage``: what falls due while the service is down can only be flagged once the senders were heard again."""
     episodes = load_episodes(company.tenant.pk)
     missed = [fault for fault in faults if flagged_at(fault, episodes) is None]
     found = [(fault, flagged_at(fault, episodes)) for fault in faults]
-    late = [fault for fault, at in found if at is not None and at > fault.flag_by + slack]
+    late = [fault for fault, at in found if at is not None and at > due(fault, outage) + slack]
     selections = {job.selection_id: job.job_id for job in company.jobs}
     false = [one for one in episodes if not is_explained(one, faults, selections)]
     return Judged(faults, missed, late, false, episodes, len(company.jobs) * days)
+
+
+def due(fault: Fault, outage: Outage | None) -> datetime:
+    if outage is None or not outage.begins <= fault.flag_by < outage.ends:
+        return fault.flag_by
+    return outage.ends + DELIVERED_WITHIN
 
 
 def flagged_at(fault: Fault, episodes: Iterable[Episode]) -> datetime | None:

@@ -28,7 +28,7 @@ def test_every_fault_is_flagged_in_time_and_an_outage_of_the_service_is_no_storm
     down = OPENED + timedelta(days=50, hours=18)
     outage = Outage(down, down + timedelta(hours=26))
     Year(company, faults, outage=outage, step=STEP).play(OPENED, end)
-    judged = judge(company, faults, days=DAYS, slack=2 * STEP)
+    judged = judge(company, faults, days=DAYS, outage=outage, slack=2 * STEP)
     assert not judged.missed, report(judged)
     assert not judged.late, report(judged)
     around = [one for one in judged.false if outage.begins <= one.at <= outage.ends + timedelta(days=1)]

@@ -62,7 +62,7 @@ class Year:
         planned_until = begin - DAY
         for now in moments(begin, end, self.pace):
             while planned_until < now + DAY:
-                self.plan(planned_until.date())
+                self.plan(planned_until.date(), begin=begin)
                 planned_until += DAY
             if now.hour == 0 and now.minute == 0:
                 self.begin_day(now, say)
@@ -78,12 +78,15 @@ class Year:
         if self.service.is_up:
             self.accept(now)
 
-    def plan(self, day: date) -> None:
-        """All logs of the nights that start on this local day, in order of arrival."""
+    def plan(self, day: date, *, begin: datetime) -> None:
+        """All logs of the nights that start on this local day, in order of arrival. What came before ``begin`` was
+        never sent: it would be a backlog of hours, of which the first half says that the second is missing.
+        """
         for job in self.company.jobs:
             for log in self.nightly(job, day):
-                self.planned += 1
-                heapq.heappush(self.coming, (self.arrival(log), self.planned, log))
+                if log.arrives_at >= begin:
+                    self.planned += 1
+                    heapq.heappush(self.coming, (self.arrival(log), self.planned, log))
 
     def nightly(self, job: SimulatedJob, day: date) -> Iterator[Told]:
         if day.day == TEST_DAY and day.month % 2:
