@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from integrations.configuration import BadConfig, secrets_of, setting
 from integrations.errors import DeliveryFailure, NotThere, OutcomeUnknown, PermanentFailure
@@ -312,12 +312,9 @@ def _set_status(api: Api, thread: Thread, name: str) -> dict[str, Any]:
 def _signing_key(config: Config, document: object, call: Call) -> str:
     """The key of the callback. Its address comes from whoever calls: another host could sign for itself."""
     url = text_in(document, "Metadata", "key_url") or text_in(document, "metadata", "key_url")
-    try:
-        named, ours = urlsplit(url), urlsplit(config.url)
-        same = (named.scheme, named.hostname, named.port) == (ours.scheme, ours.hostname, ours.port)
-    except ValueError:
-        same = False
-    if not same or named.username is not None or named.password is not None:
+    ours = urlsplit(config.url)
+    named = _same_site(url, config.url)
+    if named is None:
         raise PermanentFailure("The callback's signing key is not on the configured ConnectWise host: it is refused.")
     # Without our credentials: the path was chosen by whoever calls.
     api = Api(f"{ours.scheme}://{ours.netloc}", call=call, headers={}, secrets=secrets_of(config))
@@ -328,6 +325,16 @@ def _signing_key(config: Config, document: object, call: Call) -> str:
     if len(key) < 16:
         raise PermanentFailure("The callback's signing key is none: it is refused.")
     return key
+
+
+def _same_site(url: str, wanted: str) -> SplitResult | None:
+    """The parts of an address of the same scheme, host and port, without credentials; None for any other."""
+    try:
+        parts, ours = urlsplit(url), urlsplit(wanted)
+        same = (parts.scheme, parts.hostname, parts.port) == (ours.scheme, ours.hostname, ours.port)
+    except ValueError:
+        return None
+    return parts if same and parts.username is None and parts.password is None else None
 
 
 def _status_problems(config: Config, rows: list[dict[str, Any]]) -> list[str]:
