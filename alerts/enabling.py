@@ -31,6 +31,11 @@ def enable_client(tenant: Tenant, client: Client, *, actor: Actor) -> None:
     _tell(tenant, kind="client", subject_id=client.pk, name=client.name, actor=actor)
 
 
+def enable_jobs_of(tenant: Tenant, client: Client) -> None:
+    """The jobs of a client for which tickets were just enabled by a change of the client itself."""
+    _enable(tenant, Client.objects.of(tenant).none(), BackupJob.objects.of(tenant).filter(selection__client=client))
+
+
 def enable_all(tenant: Tenant, *, actor: Actor) -> None:
     """The tenant, its clients and their jobs; what is made later starts as the tenant says."""
     with transaction.atomic():

@@ -15,6 +15,7 @@ from django.db import transaction
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from alerts.acting import settings_changed
+from alerts.enabling import enable_jobs_of
 from alerts.evaluating import mark_due
 from msp.api import queries
 from msp.api.authentication import Caller
@@ -44,7 +45,10 @@ def register_client(caller: Caller, values: Mapping[str, Any], *, actor: Actor) 
 def change_client(caller: Caller, client: Client, values: Mapping[str, Any], *, actor: Actor) -> None:
     """State and reseller dated, the rest as it is from now on; all or nothing."""
     on = values.get("on") or spans.today_of(caller.tenant, actor.now)
+    is_enabled = bool(values.get("tickets_enabled")) and not client.tickets_enabled
     with transaction.atomic():
+        if is_enabled:
+            enable_jobs_of(caller.tenant, client)
         if "state" in values:
             spans.set_client_state(caller.tenant, client.pk, state=values["state"], on=on, actor=actor)
         if "reseller" in values:

@@ -19,7 +19,7 @@ from msp.estate.models import BackupServer, Selection, Volume
 from msp.estate.spans import Actor, BadChange, begin_span, checked_zone, record_change
 from msp.tenants.models import Tenant
 
-JOB_VALUES = ("schedule", "timezone", "state", "volume")
+JOB_VALUES = ("schedule", "timezone", "state", "volume", "observed")
 #: Proposed is what a log makes of a job nobody knows; people decide it, they do not go back to it.
 CHOSEN_STATES = ("active", "paused", "retired")
 

@@ -60,6 +60,7 @@ class JobRow:
     server_uid: uuid.UUID
     server: str
     target: str
+    observed: bool
     selection_id: int
     selection_uid: uuid.UUID
     selection: str
@@ -354,6 +355,7 @@ def _job_row(job: Any, state: JobState) -> JobRow:
         server_uid=job.server.uid,
         server=job.server.name,
         target=job.target.name if job.target else "",
+        observed=job.observed,
         selection_id=job.selection_id,
         selection_uid=job.selection.uid,
         selection=job.selection.name,

@@ -84,6 +84,9 @@ class JobSerializer(serializers.Serializer[Any]):
     schedule = serializers.CharField(source="job.schedule", help_text='Such as "weekdays 22:00"; empty: none was set.')
     timezone = serializers.CharField(source="job.zone", help_text="Zone of the schedule: the job's, else its client's.")
     target = serializers.CharField(source="job.target")
+    observed = serializers.BooleanField(
+        source="job.observed", help_text="True: its incidents open, but nobody is told until tickets are enabled."
+    )
     client = JobClientSerializer(source="job")
     server = JobServerSerializer(source="job")
     selection = JobSelectionSerializer(source="job")
@@ -106,6 +109,7 @@ class JobChange(StrictSerializer):
     )
     timezone = serializers.CharField(required=False, allow_blank=True, max_length=64, help_text="Empty: its client's.")
     state = WordField(CHOSEN_STATES, required=False)
+    observed = serializers.BooleanField(required=False, help_text="False: tickets are opened for it from now on.")
     reason = serializers.CharField(required=False, allow_blank=True, max_length=2000, help_text="Kept in the audit.")
 
 
@@ -118,6 +122,7 @@ EXAMPLE: dict[str, Any] = {
     "schedule": "weekdays 22:00",
     "timezone": "Europe/Berlin",
     "target": "",
+    "observed": False,
     "client": {"uid": "0d6b8f0f-2a61-4a4e-8f7b-6f1f6a1b2c3d", "name": "Acme Dental"},
     "server": {"uid": "8f2f5c6e-98f1-4f0a-a3a8-1b7c6c0b7d21", "name": "backup01"},
     "selection": {"uid": "c1b2a3d4-0f5e-4d6c-8b7a-9e8f7a6b5c4d", "name": "backup01: files"},

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from alerts.acting import settings_changed
+from alerts.enabling import enable_jobs_of
 from alerts.evaluating import mark_due
 from msp.dashboard import money
 from msp.dashboard.form_pages import FormPage, edit
@@ -56,7 +57,10 @@ def edit_client(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         values["quota_bytes"] = _quota(values.pop("quota_gb"))
         values["notes"] = values["notes"] or ""
         values["timezone"] = values["timezone"] or request.scope.tenant.timezone
+        was_observed = not client.tickets_enabled
         change_client(request.scope.tenant, client.pk, values, actor=actor_of(request))
+        if was_observed and values.get("tickets_enabled"):
+            enable_jobs_of(request.scope.tenant, client)
         _look_again(request, client)
         return reverse("client", args=[uid])
 
