@@ -13,7 +13,8 @@ import pytest
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import Created, NewTicket, Thread, TicketText, rest, signatures
-from tests.doubles.ticket_server import TOKEN, Fault, TicketServer
+from tests.doubles.desk import Fault
+from tests.doubles.ticket_server import TOKEN, TicketServer
 from tests.integrations.tickets.configs import NOW, TICKET, a_call, rest_json
 
 NOTE = TicketText(TICKET.text.subject, "Still failing.")
