@@ -19,7 +19,7 @@ ChangeKind = Literal[
     "opened", "seen_again", "severity", "updated", "closed", "reopened", "ack_ended", "snooze_ended",
     "acknowledged", "unacknowledged", "snoozed", "assigned", "unassigned",
     "calming", "clear_proposed", "clear_withdrawn", "kept_under", "speaks_up", "silence_ended",
-    "their_status", "their_person", "their_remark",
+    "ticket_status", "ticket_person", "ticket_message",
 ]  # fmt: skip
 
 

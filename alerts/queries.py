@@ -374,7 +374,7 @@ def find_incident_row(reach: Reach, uid: uuid.UUID) -> IncidentRow | None:
 def _events(reach: Reach, incident_id: int) -> tuple[EventRow, ...]:
     rows = IncidentEvent.objects.of(reach.tenant_id).filter(incident_id=incident_id).order_by("-seq")
     if not reach.whole_tenant:
-        rows = rows.exclude(kind="their_remark")  # the MSP's people among themselves
+        rows = rows.exclude(kind="ticket_message")  # the MSP's people among themselves
     return tuple(EventRow(row.seq, row.at, row.kind, row.text, row.actor) for row in rows)
 
 

@@ -88,15 +88,15 @@ def compare(ticket: Ticket, standing: Standing | None, *, now: datetime) -> News
         return news
     if standing.external_id != ticket.external_id:
         news.values |= {"external_id": standing.external_id[:200], "external_url": (standing.url or "")[:500]}
-        news.tell("their_status", f"{desk}: the ticket was merged into {standing.external_id}.")
+        news.tell("ticket_status", f"{desk}: the ticket was merged into {standing.external_id}.")
     status, assignee = one_line(standing.status, length=100), one_line(standing.assignee, length=200)
     if status != ticket.their_status:
         news.values["their_status"] = status
         if ticket.their_status:
-            news.tell("their_status", f"{desk}: the ticket is now {status}.")
+            news.tell("ticket_status", f"{desk}: the ticket is now {status}.")
     if assignee != ticket.their_assignee:
         news.values["their_assignee"] = assignee
-        news.tell("their_person", f"{desk}: {assignee or 'nobody'} has the ticket.")
+        news.tell("ticket_person", f"{desk}: {assignee or 'nobody'} has the ticket.")
     take_remarks(ticket, standing.remarks, news, now=now)
     compare_closing(ticket, standing, news)
     return news
@@ -105,7 +105,7 @@ def compare(ticket: Ticket, standing: Standing | None, *, now: datetime) -> News
 def compare_gone(ticket: Ticket, news: News, *, now: datetime) -> None:
     if ticket.gone_at is None:
         news.values |= {"gone_at": now, "confirmed_state": "closed", "their_status": "deleted"}
-        news.tell("their_status", f"{ticket.destination.name}: the ticket was deleted.")
+        news.tell("ticket_status", f"{ticket.destination.name}: the ticket was deleted.")
         news.closed_there = True
 
 
@@ -115,7 +115,7 @@ def compare_closing(ticket: Ticket, standing: Standing, news: News) -> None:
         news.closed_there = True
     elif not standing.closed and ticket.confirmed_state == "closed":
         news.values |= {"confirmed_state": "open", "gone_at": None}
-        news.tell("their_status", f"{ticket.destination.name}: the ticket was opened again.")
+        news.tell("ticket_status", f"{ticket.destination.name}: the ticket was opened again.")
 
 
 def take_remarks(ticket: Ticket, remarks: Sequence[Remark], news: News, *, now: datetime) -> None:
@@ -138,7 +138,7 @@ def take_remarks(ticket: Ticket, remarks: Sequence[Remark], news: News, *, now: 
     TicketRemark.objects.of(ticket.tenant_id).bulk_create(rows, ignore_conflicts=True)
     for row in rows:
         who = f"{row.author} wrote in {ticket.destination.name}" if row.author else ticket.destination.name
-        news.tell("their_remark", f"{who}: {one_line(row.text, length=500)}")
+        news.tell("ticket_message", f"{who}: {one_line(row.text, length=500)}")
 
 
 def write_news(ticket: Ticket, incidents: Sequence[Stored], news: News, *, now: datetime) -> None:

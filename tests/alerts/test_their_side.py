@@ -83,9 +83,9 @@ def test_status_person_and_messages_reach_the_incident_once(play: Play, desk: Ze
     at.look()
     at.look()
     told = at.events()
-    assert told.count("their_status: zendesk: the ticket is now pending.") == 1
-    assert told.count("their_person: zendesk: Tina Tech has the ticket.") == 1
-    assert told.count("their_remark: Tina Tech wrote in zendesk: Replaced the disk. Watching <b>it</b>.") == 1
+    assert told.count("ticket_status: zendesk: the ticket is now pending.") == 1
+    assert told.count("ticket_person: zendesk: Tina Tech has the ticket.") == 1
+    assert told.count("ticket_message: Tina Tech wrote in zendesk: Replaced the disk. Watching <b>it</b>.") == 1
     remark = TicketRemark.objects.of(play.world.tenant).get()
     assert (remark.author, remark.text) == ("Tina Tech", "Replaced the disk.\nWatching <b>it</b>.")
     assert at.incident().state == "open"
@@ -190,7 +190,7 @@ def test_people_who_open_it_again_there_are_followed(play: Play, desk: Zendesk) 
     desk.set_status_there(at.there.id, "open")
     at.look()
     assert play.ticket().confirmed_state == "open"
-    assert "their_status: zendesk: the ticket was opened again." in at.events()
+    assert "ticket_status: zendesk: the ticket was opened again." in at.events()
 
 
 def test_an_answer_older_than_our_own_change_is_not_taken(play: Play, desk: Zendesk) -> None:

@@ -18,7 +18,7 @@ def write(stage: Stage, ticket: Ticket, incident: Incident) -> None:
     )
     seq = 1 + IncidentEvent.objects.of(stage.world.tenant).filter(incident=incident).count()
     IncidentEvent.objects.of(stage.world.tenant).create(
-        incident=incident, seq=seq + 100, at=now(), kind="their_remark", text="Tina wrote: tell nobody."
+        incident=incident, seq=seq + 100, at=now(), kind="ticket_message", text="Tina wrote: tell nobody."
     )
 
 
