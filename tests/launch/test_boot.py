@@ -137,6 +137,7 @@ def test_it_serves_and_stops_and_starts_again(data: Path, tmp_path: Path) -> Non
     assert still_running(third.notes()) == []
 
 
+@pytest.mark.timeout(900)
 def test_a_process_that_dies_is_started_again(data: Path, tmp_path: Path) -> None:
     launcher = Launcher(data, output=tmp_path / "output.txt")
     address = launcher.address()
@@ -151,7 +152,7 @@ def test_a_process_that_dies_is_started_again(data: Path, tmp_path: Path) -> Non
 
 def wait_until_healthy(address: str) -> None:
     """Connections to the PostgreSQL that died may each fail once."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if health(address) == 200:
             return
@@ -160,7 +161,8 @@ def wait_until_healthy(address: str) -> None:
 
 
 def wait_for_another(launcher: Launcher, *, victim: Note) -> None:
-    deadline = time.monotonic() + 60
+    """Seconds when the machine is idle; on a busy disk it has taken more than a minute."""
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if any(note.name == victim.name and note.pid != victim.pid for note in launcher.notes()):
             return
