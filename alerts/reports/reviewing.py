@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -67,7 +67,7 @@ def digest_of(
         "nothing_left": nothing_left,
         "note": note,
         "signed_by": who[:200],
-        "signed_at": when.isoformat(),
+        "signed_at": when.astimezone(UTC).isoformat(),
     }
     return hashlib.sha256(orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -11,20 +11,21 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from alerts.acting import acknowledge, close_by_hand, settings_changed
+from alerts.acting import settings_changed
 from alerts.marking import ensure_clocks
-from alerts.models import Destination, Incident, Silence
+from alerts.models import Destination
 from billing.finalising import finalise
 from billing.invoicing import draft_run
 from billing.models import Invoice
 from billing.periods import month_from, refuse_unfinished
+from msp.demo.acting import acting
 from msp.demo.building import Built, Login, build_msp, join, measure_volumes
 from msp.demo.desk import Desk, switched_off
 from msp.demo.hudson import HUDSON
 from msp.demo.nights import PlannedRun, Window, plan_runs, window_of
 from msp.demo.northern import NORTHERN
 from msp.demo.playing import Clock, Event, deliveries_of, stray_delivery
-from msp.demo.scenario import Act, ClientPlan, MspPlan
+from msp.demo.scenario import ClientPlan, MspPlan
 from msp.estate.spans import set_client_state
 from msp.partitions import ensure_partitions, make_partition
 from msp.tenants.models import User
@@ -128,38 +129,6 @@ def suspending(built: Built, client: ClientPlan, window: Window) -> Event:
         settings_changed(built.tenant, now=now)
 
     return Event(window.at(days_ago=client.suspended_days_ago or 0, hour=10), suspend)
-
-
-def acting(built: Built, act: Act, window: Window) -> Event:
-    deeds = {"acknowledge": do_acknowledge, "close": do_close, "silence": do_silence}
-    at = window.at(days_ago=act.days_ago, hour=act.hour)
-    return Event(at, lambda now: deeds[act.what](built, act, now))
-
-
-def do_acknowledge(built: Built, act: Act, now: datetime) -> None:
-    acknowledge(built.tenant, find_incident(built, act).uid, actor=built.technician, note=act.note, now=now)
-
-
-def do_close(built: Built, act: Act, now: datetime) -> None:
-    close_by_hand(built.tenant, find_incident(built, act).uid, actor=built.technician, reason=act.note, now=now)
-
-
-def do_silence(built: Built, act: Act, now: datetime) -> None:
-    Silence.objects.of(built.tenant).create(
-        scope_kind="client",
-        scope_id=built.clients[act.client].pk,
-        starts_at=now,
-        ends_at=now + timedelta(hours=act.hours),
-        reason=act.note,
-        created_by=built.technician,
-    )
-    settings_changed(built.tenant, now=now)
-
-
-def find_incident(built: Built, act: Act) -> Incident:
-    """The open incident that a person deals with; raises DoesNotExist if the scenario does not bring it about."""
-    found: Incident = Incident.objects.of(built.tenant).get(state="open", kind=act.kind, job_id=built.jobs[act.job].pk)
-    return found
 
 
 def invoicing(built: Built, window: Window) -> Event:

@@ -16,7 +16,7 @@ from msp.demo.scenario import (
     Stray,
 )
 
-FILES, WINDOWS, MIRROR = "hr-vault1", "hr-win2", "hr-mirror3"
+FILES, WINDOWS, MIRROR, EDGE = "hr-vault1", "hr-win2", "hr-mirror3", "hr-edge4"
 
 CLIENTS = (
     ClientPlan(
@@ -172,6 +172,52 @@ CLIENTS = (
             ),
         ),
     ),
+    # Their server has been off since the night before last: one incident, the jobs behind it under it.
+    ClientPlan(
+        name="Hyde Park Winery",
+        code="hydepark",
+        city="Hyde Park, NY",
+        plan="protect-gb",
+        machines=("HPW-SRV1", "HPW-SHOP", "HPW-CAM", "HPW-OFFICE"),
+        jobs=(
+            JobPlan(
+                name="Winery files",
+                server=EDGE,
+                product="restic",
+                schedule="daily 21:00",
+                root="/srv/winery",
+                size=143 * GB,
+                files=96_000,
+                minutes=12,
+                mishaps=0,
+                stories=(Story(what="silent", since_days=1.8),),
+            ),
+            JobPlan(
+                name="Winery shop",
+                server=EDGE,
+                product="own",
+                schedule="daily 21:00",
+                root="shop",
+                size=17 * GB,
+                files=1,
+                minutes=12,
+                mishaps=0,
+                stories=(Story(what="silent", since_days=1.8),),
+            ),
+            JobPlan(
+                name="Winery cameras",
+                server=EDGE,
+                product="rsync",
+                schedule="daily 21:00",
+                root="/srv/cameras",
+                size=88 * GB,
+                files=41_000,
+                minutes=12,
+                mishaps=0,
+                stories=(Story(what="silent", since_days=1.8),),
+            ),
+        ),
+    ),
     ClientPlan(
         name="Tarrytown Pet Hospital",
         code="tarrytown",
@@ -257,6 +303,7 @@ HUDSON = MspPlan(
         ServerPlan(name=FILES, volumes=(("tank", 10_000 * GB, 58),)),
         ServerPlan(name=WINDOWS, volumes=(("bucket", 3_000 * GB, 31),)),
         ServerPlan(name=MIRROR, volumes=(("mirror", 2_000 * GB, 97),)),
+        ServerPlan(name=EDGE, volumes=(("edge", 1_500 * GB, 44),)),
     ),
     clients=CLIENTS,
     plans=(
@@ -295,6 +342,23 @@ HUDSON = MspPlan(
         Act(
             what="acknowledge", days_ago=1, hour=9, client="sleepyhollow", job="Taproom POS", kind="errors",
             note="Their internet provider is out, technician booked.",
+        ),
+        Act(
+            what="assign", days_ago=0, hour=6, client="newburgh", job="Newburgh CAM files", kind="no_data_sent",
+            note="",
+        ),
+        Act(
+            what="snooze", days_ago=0, hour=6, client="newburgh", job="Newburgh CAM files", kind="implausible_zero",
+            hours=60, note="The share is moved this week.",
+        ),
+        Act(what="every week", days_ago=20, hour=10, client="millbrook", hours=4, note="Patches on Sunday mornings."),
+        Act(
+            what="restore", days_ago=4, hour=15, client="beacon", job="Beacon charts",
+            note="Twelve patient records of last month, onto the spare server.",
+        ),
+        Act(
+            what="review", days_ago=1, hour=9,
+            note="Taproom: provider is out, technician booked. Newburgh: asked whether the share has moved.",
         ),
     ),
     strays=(

@@ -108,15 +108,16 @@ class PlanPlan:
 class Act:
     """What a person does, so many days ago at an hour of the tenant's wall clock.
 
-    Of "acknowledge" and "close" the subject is the open incident of ``kind`` of this client's job; "silence" opens a
-    maintenance window of ``hours`` for the client.
+    Of "acknowledge", "assign", "snooze" and "close" the subject is the open incident of ``kind`` of this client's job;
+    "silence" opens a maintenance window of ``hours`` for the client, "every week" one on each Sunday. "restore" is a
+    restore test of the job's selection, "review" signs the morning's list.
     """
 
-    what: Literal["acknowledge", "close", "silence"]
+    what: Literal["acknowledge", "assign", "snooze", "close", "silence", "every week", "restore", "review"]
     days_ago: int
     hour: int
-    client: str
     note: str
+    client: str = ""
     job: str = ""
     kind: str = ""
     hours: int = 0

@@ -12,7 +12,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from alerts.models import Destination, Incident, IncidentEvent, Ticket
+from alerts.models import Destination, Incident, IncidentEvent, RestoreTest, Review, Silence, Ticket
+from alerts.reports.reviewing import is_intact
 from alerts.rules import RULES
 from billing.models import Invoice, InvoiceLine
 from billing.verifying import verify
@@ -79,6 +80,7 @@ def test_the_kinds_of_incident_that_tell_its_stories_were_seen_open_and_closed()
         "processing_delayed",
         "did_not_start",
         "unstable",
+        "server_silent",
     }
     assert shown <= {kind for kind, _ in kinds} <= set(RULES)
     assert {(kind, "open") for kind in ("no_recent_backup", "no_data_sent", "errors", "quota_overrun")} <= kinds
@@ -94,6 +96,28 @@ def test_people_have_acted() -> None:
     silenced = incidents.filter(state="open", silenced_until__gt=NOW, told_at=None)
     assert {one.client.code for one in silenced.select_related("client")} == {"wasserturm"}
     assert IncidentEvent.objects.of(northern).filter(kind="acknowledged", actor=MSPS[0].people[1][2]).count() == 1
+
+
+def test_a_server_that_is_off_is_one_incident_with_its_jobs_under_it() -> None:
+    hudson = Tenant.objects.get(name=MSPS[1].name)
+    incidents = Incident.objects.of(hudson).filter(state="open")
+    cause = incidents.get(kind="server_silent")
+    assert cause.ticket_id is not None
+    under = incidents.filter(cause=cause, kind="no_recent_backup")
+    assert {one.ticket_id for one in under} == {None}
+    assert under.count() >= 2, "the first may have been told before two were due, which makes it the server's silence"
+
+
+def test_what_is_in_peoples_hands_is_shown_as_such() -> None:
+    hudson = Tenant.objects.get(name=MSPS[1].name)
+    incidents = Incident.objects.of(hudson).filter(state="open")
+    assert incidents.filter(assigned_to__email=MSPS[1].people[1][2]).count() == 1
+    assert incidents.filter(snoozed_until__gt=NOW).count() == 1
+    assert Silence.objects.of(hudson).exclude(schedule="").count() == 1
+    review = Review.objects.of(hudson).get()
+    assert review.listed
+    assert is_intact(review)
+    assert RestoreTest.objects.of(hudson).get().result == "good"
 
 
 def test_the_stories_are_told(tenant: Tenant) -> None:
