@@ -29,11 +29,11 @@ WIDTHS = ("site", "server", "volume")
 
 
 # A cause of which nobody hears explains nothing to anybody: what it would cover speaks for itself. Somebody hears of it
-# when it was told or is on a ticket, is in a person's hands, is silenced on purpose (its jobs then are as well), or is
-# to be told at a moment that has not long passed.
+# when it was told or is on a ticket, is in a person's hands, or is to be told at a moment that has not long passed. A
+# silence is no reason: one of the server covers its jobs as well, but one of its client says nothing of other clients.
 LASTS_AND_IS_HEARD_OF = """(closed_at > %(ended)s OR state = 'open' AND (
     told_at IS NOT NULL OR ticket_id IS NOT NULL OR acknowledged_at IS NOT NULL OR snoozed_until > %(now)s
-    OR silenced_until > %(now)s OR tell_after > %(soon)s))"""
+    OR (tell_after > %(soon)s AND coalesce(silenced_until <= %(now)s, true))))"""
 
 
 def lasting(tenant_id: int, kinds: Collection[str], grace: timedelta, *, now: datetime) -> dict[str, Any]:
@@ -89,10 +89,10 @@ class Causes:
         return min(covering, key=lambda one: (one.closed_at is not None, WIDTHS.index(one.subject_kind)), default=None)
 
     def words(self, cause: Cause, *, zone: str) -> str:
-        """Why a covered incident is told to nobody."""
+        """Why a covered incident is told to nobody. Not what the cause is: a reseller who reads this may not see it."""
         label = KINDS[cause.kind].LABEL
         if cause.closed_at is None:
-            return f"It is kept under another incident ({label}): {cause.summary}"
+            return f"It is kept under another incident ({label})."
         until = moment_words(cause.closed_at + self.grace, zone)
         return f"Its cause ({label}) has ended; it speaks up if it is still there on {until}."
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, SubjectState, Ticket
+from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, Silence, SubjectState, Ticket
 from alerts.sweeping import sweep
 from msp.backups.models import BackupJob, JobState
 from msp.channels.models import Mailbox
@@ -99,6 +99,23 @@ def test_a_cause_nobody_hears_of_keeps_nothing_under_it(world: World, how: str) 
     assert len(symptoms) == len(jobs)
     assert {one.ticket_id is not None for one in symptoms} == {True}
     assert {one.cause_id for one in symptoms} == {None}
+
+
+def test_a_silence_of_the_servers_client_hides_nothing_of_others_on_that_server(world: World) -> None:
+    jobs = [make_job(world.tenant, world.server, world.resold_client, f"theirs {number}") for number in range(6)]
+    set_state(world, jobs)
+    BackupServer.objects.of(world.tenant).filter(pk=world.server.pk).update(client=world.client)
+    Silence.objects.of(world.tenant).create(
+        scope_kind="client", scope_id=world.client.pk, starts_at=NOW - HOUR, ends_at=NOW + 9 * DAY, reason="moving"
+    )
+    alive(world)
+    sweep(now=NOW)
+    for minute in range(4, 64, 4):
+        sweep(now=NOW + minute * MINUTE)
+    assert len(open_of(world, "server_silent")) == 1
+    symptoms = open_of(world, "no_recent_backup")
+    assert len(symptoms) == len(jobs)
+    assert {one.ticket_id is not None for one in symptoms} == {True}
 
 
 def test_after_its_recovery_those_that_remain_speak_up_after_the_grace(world: World) -> None:
