@@ -17,6 +17,8 @@ INTERRUPTION = timedelta(minutes=5)
 #: Interruptions nearer to each other than this count as one, unless the next is a long one: longer than the patience
 #: that the first was granted (``alerts.patience``).
 STUMBLING, LONG = timedelta(hours=4), timedelta(hours=1)
+#: Where clocks stand, and the key of each.
+CLOCKS = (("backups_jobstate", "job_id"), ("alerts_subjectstate", "id"), ("alerts_incident", "id"))
 
 
 def beat(*, now: datetime) -> None:
@@ -24,9 +26,12 @@ def beat(*, now: datetime) -> None:
 
     A further interruption soon after grants no further patience: else a service that stumbles on and on would call
     nothing overdue, ever. A last beat that lies ahead tells that our clock was set back: what was noted in that future
-    is worth nothing, and we begin again now.
+    is worth nothing, we begin again now, and everything is looked at whose clock was set by that time.
     """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT at > %s FROM alerts_heartbeat WHERE name = 'sweep'", [now + INTERRUPTION])
+        if cursor.fetchone() == (True,):
+            bring_clocks_back(now=now)
         cursor.execute(
             "INSERT INTO alerts_heartbeat (name, at, resumed_at) VALUES ('sweep', %(now)s, NULL) "
             "ON CONFLICT (name) DO UPDATE SET at = CASE WHEN alerts_heartbeat.at > %(ahead)s THEN excluded.at "
@@ -42,6 +47,17 @@ def beat(*, now: datetime) -> None:
                 "long": now - LONG,
             },
         )
+
+
+def bring_clocks_back(*, now: datetime) -> None:
+    """Whatever is to be looked at later is due now. What is locked is being looked at anyway, and is passed over."""
+    with connection.cursor() as cursor:
+        for table, key in CLOCKS:
+            cursor.execute(
+                f"UPDATE {table} SET check_after = %(now)s WHERE {key} = ANY(ARRAY(SELECT {key} FROM {table} "  # noqa: S608
+                f"WHERE check_after > %(now)s ORDER BY {key} FOR NO KEY UPDATE SKIP LOCKED))",
+                {"now": now},
+            )
 
 
 def load_resumed_at(*, now: datetime | None = None) -> datetime | None:

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.evaluating import evaluate_jobs
 from alerts.heartbeats import beat, load_resumed_at
-from alerts.models import Incident
+from alerts.models import Incident, SubjectState
 from msp.backups.models import JobState
 from tests.world import World
 
@@ -37,3 +37,19 @@ def test_the_line_that_works_before_the_sweep_calls_nothing_overdue(world: World
         beat(now=NOW + 40 * HOUR + minutes * MINUTE)
     evaluate_jobs(world.tenant.pk, [world.job.pk], now=NOW + 41 * HOUR + 4 * MINUTE)
     assert Incident.objects.of(world.tenant).get().kind == "no_recent_backup"
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_leaves_nothing_unwatched(world: World) -> None:
+    """Under the wrong clock everything was given times by which it would be looked at again days too late."""
+    beat(now=NOW + 72 * HOUR)
+    JobState.objects.of(world.tenant).update(check_after=NOW + 96 * HOUR)
+    SubjectState.objects.of(world.tenant).create(
+        subject_kind="server", subject_id=world.server.pk, check_after=NOW + 96 * HOUR
+    )
+    beat(now=NOW)
+    assert set(JobState.objects.of(world.tenant).values_list("check_after", flat=True)) == {NOW}
+    assert SubjectState.objects.of(world.tenant).get(subject_kind="server").check_after == NOW
+    assert load_resumed_at(now=NOW) == NOW
+    JobState.objects.of(world.tenant).update(check_after=NOW + HOUR)
+    beat(now=NOW + 4 * MINUTE)
+    assert set(JobState.objects.of(world.tenant).values_list("check_after", flat=True)) == {NOW + HOUR}, "only once"
