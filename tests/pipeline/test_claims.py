@@ -92,7 +92,7 @@ def _more_is_not(_much_is_due: None, world: World) -> None:
 def test_claims_can_use_the_index_of_what_is_due(statement: str, index: str) -> None:
     values: dict[str, Any] = {"now": NOW, "later": NOW, "lease_end": NOW, "limit": 5, "kind": "ticket", "tenant": None}
     with connection.cursor() as cursor:
-        # For a handful of rows any way is as good: what counts is that there is one without reading or sorting them all.
+        # For a handful of rows any way is as good: what counts is that one does without reading or sorting them all.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
         cursor.execute("DROP INDEX incident_open")  # as good for a handful of rows, and no help for a hundred thousand
