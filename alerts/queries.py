@@ -23,6 +23,7 @@ from alerts.models import Incident, IncidentEvent, RuleSetting, Ticket, TicketUp
 from alerts.params import value_words
 from alerts.rules import KINDS, RULES, no_recent_backup
 from alerts.standings import IncidentFilter, QuietCounts, count_quiet, narrowed
+from alerts.subject_names import load_subject_names
 from alerts.wording import duration_words, moment_words
 from msp.backups.models import BackupJob
 from msp.backups.queries import JobRow, day_bounds
@@ -413,16 +414,19 @@ def incident_rows(reach: Reach, rows: QuerySet[Any] | list[Any]) -> tuple[Incide
 class _SubjectNames:
     jobs: Mapping[int, Any]
     servers: Mapping[int, str]
+    others: Mapping[tuple[str, int], str]
 
 
 def _subject_names(reach: Reach, incidents: list[Any]) -> _SubjectNames:
-    """Two queries, however many incidents."""
+    """Two or three queries, however many incidents."""
     jobs = BackupJob.objects.of(reach.tenant_id).filter(pk__in={row.job_id for row in incidents if row.job_id})
     servers = BackupServer.objects.of(reach.tenant_id).filter(
         pk__in={row.server_id for row in incidents if row.server_id}
     )
     return _SubjectNames(
-        jobs={job.pk: job for job in jobs.select_related("server")}, servers=dict(servers.values_list("pk", "name"))
+        jobs={job.pk: job for job in jobs.select_related("server")},
+        servers=dict(servers.values_list("pk", "name")),
+        others=load_subject_names(reach.tenant_id, {(row.subject_kind, row.subject_id) for row in incidents}),
     )
 
 
@@ -433,7 +437,7 @@ def _incident_row(incident: Any, names: _SubjectNames) -> IncidentRow:
     same = [field.name for field in fields(IncidentRow) if field.name not in _INCIDENT_COMPUTED]
     return IncidentRow(
         label=rule.LABEL if rule else incident.kind.replace("_", " ").capitalize(),
-        subject=_subject_words(incident, job=job, server=server),
+        subject=_subject_words(incident, names.others, job=job, server=server),
         client_uid=incident.client.uid if incident.client else None,
         client=incident.client.name if incident.client else "",
         job_uid=job.uid if job else None,
@@ -452,9 +456,12 @@ _INCIDENT_COMPUTED = {
 }  # fmt: skip
 
 
-def _subject_words(incident: Any, *, job: Any, server: str) -> str:
+def _subject_words(incident: Any, others: Mapping[tuple[str, int], str], *, job: Any, server: str) -> str:
     if job is not None:
         return str(job.name)
+    named = others.get((incident.subject_kind, incident.subject_id), "")
+    if named:
+        return f"{named} on {server}" if incident.subject_kind == "volume" and server else named
     if incident.subject_kind == "client" and incident.client:
         return str(incident.client.name)
     if incident.subject_kind == "server" and server:

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.models import Incident, IncidentEvent, RuleSetting
 from msp.backups.models import BackupJob
-from msp.estate.models import Client
+from msp.estate.models import Client, Site, Volume
 from tests.dashboard import scene
 from tests.dashboard.conftest import Stage
 from tests.dashboard.scene import browser_of
@@ -184,3 +184,23 @@ def test_several_at_once_is_for_those_who_may_write(stage: Stage) -> None:
         reader, stage.world.reseller_staff, stage.world.stranger)] == [403, 403, 302]  # fmt: skip
     stage.incident.refresh_from_db()
     assert stage.incident.assigned_to is None
+
+
+def test_lists_name_what_an_incident_is_about(stage: Stage) -> None:
+    """Never by a number of ours: a volume with its server, a site, a machine, a selection, a channel."""
+    tenant, world = stage.world.tenant, stage.world
+    volume = Volume.objects.of(tenant).create(server=world.server, name="vault-b")
+    site = Site.objects.of(tenant).create(client=world.client, name="Harbour street", timezone="")
+    about = {
+        "volume": (volume.pk, "volume_full", {"server_id": world.server.pk}),
+        "site": (site.pk, "site_silent", {}),
+        "selection": (world.job.selection_id, "restore_untested", {}),
+    }
+    for kind, (subject_id, rule, values) in about.items():
+        made = scene.make_incident(world.job, kind=rule, summary="x")
+        change(made, subject_kind=kind, subject_id=subject_id, job_id=None, fingerprint=f"{rule}:{kind}:1", **values)
+    page = page_of(stage, "/incidents/")
+    assert "vault-b on backup01" in page
+    assert "Harbour street" in page
+    assert world.job.selection.name in page
+    assert f"Volume {volume.pk}" not in page
