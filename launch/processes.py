@@ -71,7 +71,9 @@ def write_note(folder: Path, *, name: str, pid: int, stop_signal: int = signal.S
     if running is None:
         return
     note = Note(name=name, pid=pid, started=running.started, boot=boot_id(), stop_signal=stop_signal)
-    (folder / f"{name}.json").write_text(json.dumps(asdict(note)), encoding="utf-8")
+    half = folder / f"{name}.new"
+    half.write_text(json.dumps(asdict(note)), encoding="utf-8")
+    half.replace(folder / f"{name}.json")  # in one step: a reader who found half a note would throw it away
 
 
 def remove_note(folder: Path, *, name: str) -> None:

@@ -33,6 +33,13 @@ class RunningDoor:
     def _wake(self) -> None:
         self.woken += 1
 
+    def woken_in_the_end(self) -> int:
+        """How often the worker was called, once it was called at all."""
+        deadline = time.monotonic() + 60
+        while not self.woken and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.woken
+
     def __enter__(self) -> Self:
         self._thread.start()
         deadline = time.monotonic() + 60

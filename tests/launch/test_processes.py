@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,25 @@ def test_a_note_cut_short_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "web.json").write_text('{"name": "we')
     assert end_leftovers(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_note_is_never_read_half_written(tmp_path: Path) -> None:
+    """Half a note would be thrown away by its reader, and with it the knowledge of a running process."""
+    write_note(tmp_path, name="web", pid=os.getpid())
+    done = threading.Event()
+
+    def rewrite() -> None:
+        for _ in range(2000):
+            write_note(tmp_path, name="web", pid=os.getpid())
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    counts = set()
+    while not done.is_set():
+        counts.add(len(read_notes(tmp_path)))
+    writer.join()
+    assert counts == {1}
 
 
 def test_servers_end_after_their_users() -> None:
