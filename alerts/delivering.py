@@ -1,29 +1,26 @@
-"""Delivers tickets: claims their lanes, makes the calls outside any transaction, settles.
+"""Delivers tickets: makes the call that a claimed lane is due, outside any transaction, and settles.
 
 What is told is the difference between the wanted and the confirmed state, so an outage collapses to what is still true.
 A creation whose answer was lost is never simply repeated: the ticket is looked up by our reference first, and where the
-system cannot be searched a person decides. ``told_at`` of incidents is set by a confirmed delivery only.
+system cannot be searched a person decides. What was confirmed is written by ``alerts.confirming``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
 from alerts import pacing
-from alerts.letters import Update, first_letter, update_letter
-from alerts.looking import first_look_after
-from alerts.models import ClientCompany, Destination, Incident, Ticket, TicketUpdate
-from alerts.ticketing import SOLVED, load_cards, new_reference
-from integrations.configuration import BadConfig, config_from_json
+from alerts.confirming import confirm_created, confirm_told
+from alerts.errands import Errand, company_of, letter, may_have_closed, next_sequence, read_errand, tickets_of
+from alerts.letters import first_letter
+from alerts.models import Ticket
+from alerts.ticketing import new_reference
+from integrations.configuration import BadConfig
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
-from integrations.tickets import GATEWAYS
-from integrations.tickets.contract import Call, Created, Gateway, NewTicket, Priority, Thread, TicketText
+from integrations.tickets.contract import NewTicket, Priority, TicketText
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
 
@@ -34,34 +31,6 @@ PERSISTING = frozenset({"persists", "joined"})
 
 #: A paused or switched-off destination is looked at again after this long.
 PAUSE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True)
-class Errand:
-    """Everything one delivery needs, read in one go before any call. ``incidents``: (number of the update, id)."""
-
-    claim: Claim
-    ticket: Ticket
-    destination: Destination
-    gateway: Gateway
-    config: Any
-    updates: tuple[Update, ...]
-    incidents: tuple[tuple[int, int], ...]
-    last_seq: int
-    allow_private: bool
-
-    def call(self, *, action: str, now: datetime) -> Call:
-        """The idempotency key names the ticket, the action and how far it tells: a repeat has the same."""
-        return Call(
-            now=now,
-            deadline_seconds=lanes.CALL_DEADLINE.total_seconds(),
-            idempotency_key=f"{self.ticket.reference}.{action}.{self.last_seq}",
-            allow_private=self.allow_private,
-        )
-
-    @property
-    def thread(self) -> Thread:
-        return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=self.ticket.thread)
 
 
 def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = None) -> None:
@@ -112,24 +81,15 @@ def spare(errand: Errand, *, now: datetime) -> None:
     lanes.put_off(errand.claim.tenant_id, "ticket", tickets.values("pk"), now=now)
 
 
-def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
-    """Raises BadConfig when the destination's settings cannot be used."""
-    ticket = Ticket.objects.of(claim.tenant_id).select_related("destination", "client").get(pk=claim.object_id)
-    rows = list(TicketUpdate.objects.of(claim.tenant_id).filter(ticket=ticket, seq__gt=ticket.told_seq).order_by("seq"))
-    incidents = tuple((row.seq, row.incident_id) for row in rows if row.incident_id is not None)
-    cards = load_cards(claim.tenant_id, {incident_id for _, incident_id in incidents})
-    gateway = GATEWAYS[ticket.destination.gateway]
-    return Errand(
-        claim=claim,
-        ticket=ticket,
-        destination=ticket.destination,
-        gateway=gateway,
-        config=config_from_json(gateway.Config, ticket.destination.config),
-        updates=tuple(Update(row.kind, row.text, row.at, cards.get(row.incident_id or 0)) for row in rows),
-        incidents=incidents,
-        last_seq=rows[-1].seq if rows else ticket.told_seq,
-        allow_private=settings.BACKLEDGER.allow_private_destinations if allow_private is None else allow_private,
-    )
+def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -> None:
+    """The call may have worked. A creation is looked up. A comment is repeated with the same id: told twice is better
+    than a problem that nobody heard of. A closing is repeated only where the system can be asked, since a second
+    closing mail may open the ticket again: elsewhere a person looks.
+    """
+    if action == "close" and errand.gateway.find_after(errand.config) is None:
+        lanes.settle_stuck(errand.claim, now=now, reason=f"{reason} Look whether the ticket is closed.", unknown=True)
+    else:
+        lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
 
 
 def choose_action(errand: Errand) -> str:
@@ -176,14 +136,6 @@ def create(errand: Errand, *, now: datetime) -> None:
         tickets_of(errand).update(create_attempted_at=None)
         raise
     confirm_created(errand, created, outcome="done", now=now)
-
-
-def company_of(ticket: Ticket) -> str:
-    """The id that the ticket system has for the ticket's client; "" where nobody has said which."""
-    chosen = ClientCompany.objects.of(ticket.tenant_id).filter(
-        destination=ticket.destination_id, client=ticket.client_id
-    )
-    return chosen.values_list("company_id", flat=True).first() or ""
 
 
 def find(errand: Errand, *, now: datetime) -> None:
@@ -332,119 +284,3 @@ ACTIONS = {
     "agree": agree,
     "dry_run": dry_run,
 }
-
-
-# --- settling ----------------------------------------------------------------------------------------------------
-
-
-def confirm_created(errand: Errand, created: Created, *, outcome: str, now: datetime) -> None:
-    """Store the id there; what the first message told is told. Anything newer leaves the lane out of step."""
-    first_look = first_look_after(errand.ticket)
-    confirm(
-        errand,
-        action="create",
-        outcome=outcome,
-        detail=created.external_id,
-        told_seq=errand.last_seq if outcome == "done" else attempted_seq(errand.ticket),
-        now=now,
-        external_id=created.external_id,
-        external_url=created.url or "",
-        confirmed_state="open",
-        created_there_at=now,
-        check_after=None if first_look is None else now + first_look,
-        thread={**errand.ticket.thread, "sequence": "0"},
-    )
-
-
-def attempted_seq(ticket: Ticket) -> int:
-    """How far the creation told that was attempted last; at least the first update."""
-    return int(ticket.thread.get("attempted", "1"))
-
-
-def confirm_told(errand: Errand, *, action: str, now: datetime, **values: Any) -> None:
-    confirm(
-        errand,
-        action=action,
-        outcome="done",
-        detail=errand.ticket.external_id,
-        told_seq=errand.last_seq,
-        now=now,
-        **values,
-    )
-
-
-def confirm(
-    errand: Errand, *, action: str, outcome: str, detail: str, told_seq: int, now: datetime, **values: Any
-) -> None:
-    """Write what the other system has confirmed: incidents, ticket and lane, locked in this order as everywhere.
-
-    If the claim is lost by now, nothing is written: whoever has it looks for himself.
-    """
-    with transaction.atomic():
-        set_told(errand, told_seq=told_seq, now=now)
-        tickets_of(errand).update(told_seq=told_seq, confirmed_at=now, **values)
-        lanes.note_attempt(errand.claim, action=action, outcome=outcome, detail=detail, now=now)
-        if not finish(errand, told_seq=told_seq, now=now):
-            transaction.set_rollback(True)
-
-
-def finish(errand: Errand, *, told_seq: int, now: datetime) -> bool:
-    """Settle as done when all is told; else come back at once for the rest. False when the claim is lost."""
-    Destination.objects.of(errand.claim.tenant_id).filter(pk=errand.destination.pk).update(last_delivered_at=now)
-    current = tickets_of(errand).values("last_seq", "wanted_state", "confirmed_state").get()
-    if current["last_seq"] > told_seq or current["wanted_state"] != current["confirmed_state"]:
-        return lanes.settle_again(errand.claim, now=now)
-    return lanes.settle_done(errand.claim, now=now)
-
-
-def set_told(errand: Errand, *, told_seq: int, now: datetime) -> None:
-    told = {incident_id for seq, incident_id in errand.incidents if seq <= told_seq}
-    mark_told(errand.claim.tenant_id, errand.ticket.pk, told, now=now)
-
-
-def mark_told(tenant_id: int, ticket_id: int, incident_ids: Collection[int], *, now: datetime) -> None:
-    """Note that these incidents were told, in the caller's transaction; locks them in order of fingerprint.
-
-    Only those still on this ticket: one that is back belongs to another round, of which nobody has heard yet.
-    """
-    rows = Incident.objects.of(tenant_id).filter(pk__in=incident_ids, ticket=ticket_id)
-    locked = list(rows.order_by("fingerprint").select_for_update(no_key=True).values_list("pk", flat=True))
-    incidents = Incident.objects.of(tenant_id).filter(pk__in=locked)
-    incidents.filter(told_at__isnull=True).update(told_at=now)
-    incidents.update(last_told_at=now)
-    incidents.filter(state="open").update(check_after=now)
-
-
-def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -> None:
-    """The call may have worked. A creation is looked up. A comment is repeated with the same id: told twice is better
-    than a problem that nobody heard of. A closing is repeated only where the system can be asked, since a second
-    closing mail may open the ticket again: elsewhere a person looks.
-    """
-    if action == "close" and errand.gateway.find_after(errand.config) is None:
-        lanes.settle_stuck(errand.claim, now=now, reason=f"{reason} Look whether the ticket is closed.", unknown=True)
-    else:
-        lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
-
-
-# --- small things ------------------------------------------------------------------------------------------------
-
-
-def tickets_of(errand: Errand) -> Any:
-    """The ticket's row as a query, so that updates never overwrite what others changed meanwhile."""
-    return Ticket.objects.of(errand.claim.tenant_id).filter(pk=errand.ticket.pk)
-
-
-def may_have_closed(errand: Errand) -> bool:
-    """A closing was begun, its end is not known, and the other system cannot be asked."""
-    return (
-        errand.claim.unknown and "closing" in errand.ticket.thread and errand.gateway.find_after(errand.config) is None
-    )
-
-
-def next_sequence(errand: Errand) -> int:
-    return int(errand.ticket.thread.get("sequence", "0")) + 1
-
-
-def letter(errand: Errand) -> TicketText:
-    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url) or SOLVED
-    return TicketText(subject=errand.ticket.subject, body=body)

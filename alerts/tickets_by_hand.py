@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from alerts.delivering import attempted_seq, mark_told
+from alerts.confirming import attempted_seq, mark_told
 from alerts.models import Ticket, TicketUpdate
 from integrations.configuration import config_from_json
 from integrations.errors import PermanentFailure

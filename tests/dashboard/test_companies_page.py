@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from alerts.callback_addresses import give_address
 from alerts.company_matching import suggest
-from alerts.delivering import company_of
+from alerts.errands import company_of
 from alerts.models import ClientCompany, Destination, Ticket
 from integrations.tickets import Company
 from msp.estate.models import Client

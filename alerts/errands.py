@@ -1,0 +1,98 @@
+"""One errand of delivery: everything that a call about a ticket needs, read in one go before any call.
+
+``alerts.delivering`` makes the calls, ``alerts.confirming`` writes down what the other system confirmed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from alerts.letters import Update, update_letter
+from alerts.models import ClientCompany, Destination, Ticket, TicketUpdate
+from alerts.ticketing import SOLVED, load_cards
+from integrations.configuration import config_from_json
+from integrations.tickets import GATEWAYS
+from integrations.tickets.contract import Call, Gateway, Thread, TicketText
+from msp.outbox import lanes
+from msp.outbox.lanes import Claim
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Everything one delivery needs, read in one go before any call. ``incidents``: (number of the update, id)."""
+
+    claim: Claim
+    ticket: Ticket
+    destination: Destination
+    gateway: Gateway
+    config: Any
+    updates: tuple[Update, ...]
+    incidents: tuple[tuple[int, int], ...]
+    last_seq: int
+    allow_private: bool
+
+    def call(self, *, action: str, now: datetime) -> Call:
+        """The idempotency key names the ticket, the action and how far it tells: a repeat has the same."""
+        return Call(
+            now=now,
+            deadline_seconds=lanes.CALL_DEADLINE.total_seconds(),
+            idempotency_key=f"{self.ticket.reference}.{action}.{self.last_seq}",
+            allow_private=self.allow_private,
+        )
+
+    @property
+    def thread(self) -> Thread:
+        return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=self.ticket.thread)
+
+
+def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:
+    """Raises BadConfig when the destination's settings cannot be used."""
+    ticket = Ticket.objects.of(claim.tenant_id).select_related("destination", "client").get(pk=claim.object_id)
+    rows = list(TicketUpdate.objects.of(claim.tenant_id).filter(ticket=ticket, seq__gt=ticket.told_seq).order_by("seq"))
+    incidents = tuple((row.seq, row.incident_id) for row in rows if row.incident_id is not None)
+    cards = load_cards(claim.tenant_id, {incident_id for _, incident_id in incidents})
+    gateway = GATEWAYS[ticket.destination.gateway]
+    return Errand(
+        claim=claim,
+        ticket=ticket,
+        destination=ticket.destination,
+        gateway=gateway,
+        config=config_from_json(gateway.Config, ticket.destination.config),
+        updates=tuple(Update(row.kind, row.text, row.at, cards.get(row.incident_id or 0)) for row in rows),
+        incidents=incidents,
+        last_seq=rows[-1].seq if rows else ticket.told_seq,
+        allow_private=settings.BACKLEDGER.allow_private_destinations if allow_private is None else allow_private,
+    )
+
+
+def company_of(ticket: Ticket) -> str:
+    """The id that the ticket system has for the ticket's client; "" where nobody has said which."""
+    chosen = ClientCompany.objects.of(ticket.tenant_id).filter(
+        destination=ticket.destination_id, client=ticket.client_id
+    )
+    return chosen.values_list("company_id", flat=True).first() or ""
+
+
+def tickets_of(errand: Errand) -> Any:
+    """The ticket's row as a query, so that updates never overwrite what others changed meanwhile."""
+    return Ticket.objects.of(errand.claim.tenant_id).filter(pk=errand.ticket.pk)
+
+
+def may_have_closed(errand: Errand) -> bool:
+    """A closing was begun, its end is not known, and the other system cannot be asked."""
+    return (
+        errand.claim.unknown and "closing" in errand.ticket.thread and errand.gateway.find_after(errand.config) is None
+    )
+
+
+def next_sequence(errand: Errand) -> int:
+    return int(errand.ticket.thread.get("sequence", "0")) + 1
+
+
+def letter(errand: Errand) -> TicketText:
+    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url) or SOLVED
+    return TicketText(subject=errand.ticket.subject, body=body)
