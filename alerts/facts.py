@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol, TypeVar
 Outcome = Literal["success", "warning", "failure", "missed", "running", "skipped", "cancelled", "unknown"]
 Severity = Literal["info", "warning", "critical"]
 SubjectKind = Literal[
-    "tenant", "channel", "server", "volume", "site", "machine", "client", "selection", "job", "component"
-]
+    "tenant", "channel", "destination", "server", "volume", "site", "machine", "client", "selection", "job",
+    "component",
+]  # fmt: skip
 
 #: Whom a rule tells by default: the first matching route's ticket, or only lists and reports.
 Tells = Literal["ticket", "report"]

@@ -37,7 +37,10 @@ SEVERITIES = ("info", "warning", "critical")
 SCOPES = ("tenant", "reseller", "client", "selection", "job")
 TELLS = ("ticket", "report")
 SILENCED = ("tenant", "client", "site", "server", "volume", "selection", "job")
-SUBJECTS = ("tenant", "channel", "server", "volume", "site", "machine", "selection", "client", "job", "component")
+SUBJECTS = (
+    "tenant", "channel", "destination", "server", "volume", "site", "machine", "selection", "client", "job",
+    "component",
+)  # fmt: skip
 GROUPINGS = ("job", "incident", "client", "client_day", "server")
 ON_PERSIST = ("reopen", "new", "nothing")
 
@@ -151,7 +154,9 @@ class Destination(TenantOwned):
 
     ``calls_per_minute`` is our share of its budget of calls, None for the gateway's own; ``next_call_at`` is when the
     calls already made will have used it up. A ticket that is closed there while its problem lasts is left alone for
-    ``persist_hours``, then dealt with as ``on_persist`` says.
+    ``persist_hours``, then dealt with as ``on_persist`` says. Of more than ``tickets_per_hour`` new tickets (None: any
+    number) the rest share one. ``failing_since`` and ``failures`` count what failed in a row; once it is too much it is
+    paused by itself, tried with one ticket after each ``probe_after``, and what waits is mailed through ``fallback``.
     """
 
     name = models.CharField(max_length=120)
@@ -166,6 +171,11 @@ class Destination(TenantOwned):
     next_call_at = models.DateTimeField(null=True)
     persist_hours = models.IntegerField(default=24, db_default=24)
     on_persist = models.CharField(max_length=8, default="reopen", db_default="reopen")
+    tickets_per_hour = models.IntegerField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    failures = models.IntegerField(default=0, db_default=0)
+    probe_after = models.DateTimeField(null=True)
+    fallback = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     callbacks_refused = models.IntegerField(default=0, db_default=0)
     last_refusal = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField()
@@ -179,6 +189,9 @@ class Destination(TenantOwned):
                 condition=Q(persist_hours__gte=1) & (Q(calls_per_minute__isnull=True) | Q(calls_per_minute__gte=1)),
                 name="destination_pace",
             ),
+            models.CheckConstraint(
+                condition=Q(tickets_per_hour__isnull=True) | Q(tickets_per_hour__gte=1), name="destination_cap"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -186,7 +199,11 @@ class Destination(TenantOwned):
 
 
 class Route(TenantOwned):
-    """Ordered rule from incident to destination; first match wins. Empty conditions match everything."""
+    """Ordered rule from incident to destination; first match wins. Empty conditions match everything.
+
+    Between ``quiet_from`` and ``quiet_until`` of the tenant's own time, and on weekends where it is said so, nobody is
+    told of anything milder than ``quiet_unless`` ("" of nothing at all).
+    """
 
     position = models.IntegerField()
     name = models.CharField(max_length=120, blank=True)
@@ -200,6 +217,10 @@ class Route(TenantOwned):
     grouping = models.CharField(max_length=10, default="job")
     hold_minutes = models.IntegerField(default=60)
     repeat_hours = models.IntegerField(default=24)
+    quiet_from = models.TimeField(null=True)
+    quiet_until = models.TimeField(null=True)
+    quiet_weekends = models.BooleanField(default=False, db_default=False)
+    quiet_unless = models.CharField(max_length=10, blank=True, default="critical", db_default="critical")
 
     class Meta(TenantOwned.Meta):
         constraints = [
@@ -209,7 +230,13 @@ class Route(TenantOwned):
             ),
             one_of("route", "grouping", GROUPINGS),
             one_of("route", "severity_at_least", SEVERITIES),
+            one_of("route", "quiet_unless", ("", *SEVERITIES)),
             models.CheckConstraint(condition=Q(hold_minutes__gte=0, repeat_hours__gte=0), name="route_times"),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False) & ~Q(quiet_from=models.F("quiet_until")),
+                name="route_quiet",
+            ),
         ]
 
 
@@ -219,7 +246,8 @@ class Ticket(TenantOwned):
     ``reference`` is our own id, written into the ticket and looked for before anything is created again. A ticket that
     is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed, at
     ``confirmed_at``. ``their_status`` and ``their_assignee`` are its words when we last looked, at ``looked_at``; it is
-    looked at again after ``check_after``. ``gone_at``: it was deleted there.
+    looked at again after ``check_after``. ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail
+    told instead, because the destination takes nothing.
     """
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -235,6 +263,7 @@ class Ticket(TenantOwned):
     thread = models.JSONField(default=dict)
     last_seq = models.IntegerField(default=0)
     told_seq = models.IntegerField(default=0)
+    mailed_seq = models.IntegerField(default=0, db_default=0)
     opened_at = models.DateTimeField()
     created_there_at = models.DateTimeField(null=True)
     create_attempted_at = models.DateTimeField(null=True)
