@@ -1,4 +1,4 @@
-"""The mail listener: takes mail for the addresses of backup servers, and answers 250 only when it is stored.
+"""The mail listener: takes mail for backup servers and answers about tickets, and says 250 only when it is stored.
 
 Run by the command ``receive_mail``. A recipient we do not know is refused with 550, one we cannot look up with 451 (the
 sender's server tries again). Connections, mails in transfer and guessing are limited, each by a bounded memory. Lines
@@ -25,8 +25,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from msp.channels import ticket_mail
 from msp.channels.addressing import Recipient, find_recipients, token_of
-from msp.channels.mails import incoming_mail
+from msp.channels.mails import headers_of, incoming_mail
+from msp.channels.ticket_mail import AnswerTo, Arrived
 from msp.ingest.storing import store
 
 log = logging.getLogger("msp.channels.listening")
@@ -132,12 +134,22 @@ class Stopping(Exception):
 
 
 class Receiving:
-    """The hooks of the SMTP conversation. ``wake`` is called after a commit; ``now`` is the clock."""
+    """The hooks of the SMTP conversation. After a commit ``wake`` is called for logs, ``wake_answers`` for mail about
+    tickets; ``now`` is the clock.
+    """
 
-    def __init__(self, *, gate: Gate, now: Callable[[], datetime], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        now: Callable[[], datetime],
+        wake: Callable[[], None],
+        wake_answers: Callable[[], None],
+    ) -> None:
         self.gate = gate
         self._now = now
         self._wake = wake
+        self._wake_answers = wake_answers
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="store mail")
         self._stopping = False
         self.places = asyncio.Semaphore(gate.limits.mails)
@@ -151,21 +163,21 @@ class Receiving:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        peer, token = peer_of(session), token_of(address)
+        peer = peer_of(session)
         if self.gate.is_guessing(peer):
             return GUESSING
         if len(envelope.rcpt_tos) >= self.gate.limits.recipients:
             return TOO_MANY
         try:
-            found = {} if token is None else await self._apart(partial(find_recipients, [token], now=self._now()))
+            found = await self._apart(partial(find_addressee, address, now=self._now()))
         except (DatabaseError, Stopping):
             log.warning("an address could not be looked up: the database does not answer, or we are stopping")
             return LATER
-        if token is None or token not in found:
+        if found is None:
             self.gate.note_unknown(peer)
             return UNKNOWN
         recipients: list[Any] = envelope.rcpt_tos  # the library keeps what we put there
-        recipients.append(found[token])
+        recipients.append(found)
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -173,13 +185,16 @@ class Receiving:
         recipients: list[Any] = list(dict.fromkeys(envelope.rcpt_tos))
         if not isinstance(content, bytes) or not recipients:
             return LATER
+        now = self._now()
+        arrived = Arrived(content, now, "smtp", envelope.mail_from)
         try:
-            await self._apart(partial(store_mail, content, recipients, now=self._now()))
+            are_kept = await self._apart(partial(store_mail, arrived, recipients, now=now))
         except (DatabaseError, Stopping):
             log.warning("a mail was put off: the database does not answer, or we are stopping")
             return LATER
         with contextlib.suppress(Stopping):
-            await self._apart(self._wake)
+            for wake in [self._wake] * are_kept.logs + [self._wake_answers] * are_kept.answers:
+                await self._apart(wake)
         return TAKEN
 
     async def handle_exception(self, error: Exception) -> str:
@@ -207,11 +222,43 @@ def with_connection(work: Callable[[], T]) -> T:
         close_old_connections()
 
 
-def store_mail(content: bytes, recipients: list[Recipient], *, now: datetime) -> None:
-    """Store a mail once for each server it is for. What was stored before a failure is a repeat the next time."""
+@dataclass(frozen=True)
+class Kept:
+    """Whether a mail was stored as a log, and whether as mail about tickets."""
+
+    logs: bool
+    answers: bool
+
+
+def find_addressee(address: str, *, now: datetime) -> Recipient | AnswerTo | None:
+    """The server whose address it is, or what it names of tickets; None for an address that is nobody's."""
+    answer_to = ticket_mail.read_address(address)
+    if answer_to is not None:
+        return answer_to if ticket_mail.is_taken(answer_to) else None
+    token = token_of(address)
+    return None if token is None else find_recipients([token], now=now).get(token)
+
+
+def store_mail(arrived: Arrived, recipients: list[Recipient | AnswerTo], *, now: datetime) -> Kept:
+    """Store a mail once for each server it is for, and once for each tenant whose tickets it is about. What was stored
+    before a failure is a repeat the next time. A mail of ours is about its ticket, whomever it was sent to.
+    """
+    answers: dict[int, list[AnswerTo]] = {}
+    servers: list[Recipient] = []
+    are_ours = ticket_mail.is_ours(headers_of(arrived.content))
     for one in recipients:
-        incoming = incoming_mail(content, server_id=one.server_id, arrived_at=now, now=now, way="smtp")
-        store(one.tenant_id, [incoming], now=now)
+        if isinstance(one, AnswerTo):
+            answers.setdefault(one.tenant_id, []).append(one)
+        elif are_ours:
+            answers.setdefault(one.tenant_id, [])
+        else:
+            servers.append(one)
+    for server in servers:
+        incoming = incoming_mail(arrived.content, server_id=server.server_id, arrived_at=now, now=now, way="smtp")
+        store(server.tenant_id, [incoming], now=now)
+    for tenant_id, answers_to in answers.items():
+        ticket_mail.keep(tenant_id, arrived, answers_to, now=now)
+    return Kept(bool(servers), bool(answers))
 
 
 def peer_of(session: Session) -> str:

@@ -19,12 +19,13 @@ from integrations.configuration import config_from_json
 from integrations.errors import PermanentFailure, TemporaryFailure
 from integrations.imap import Config, Session, Waiting
 from integrations.oauth import MARGIN, Application, Token, fresh_token
-from msp.channels import claiming
+from msp.channels import claiming, ticket_mail
 from msp.channels.addressing import find_recipients, tokens_named
 from msp.channels.claiming import Claim
 from msp.channels.mails import headers_of, incoming_mail
 from msp.channels.models import Mailbox
 from msp.channels.polling import Polling
+from msp.channels.ticket_mail import Arrived
 from msp.ingest.storing import Incoming, store
 
 #: One session's deadline; well under a claim's lease, and under the minute of a task.
@@ -172,11 +173,30 @@ def in_groups(waiting: Sequence[Waiting]) -> Iterator[list[Waiting]]:
 
 
 def store_group(reading: Reading, group: Sequence[Waiting]) -> int:
-    """Fetch and store these mails in one transaction; answers how many were new."""
+    """Fetch and store these mails, the logs among them in one transaction; answers how many were new."""
     contents = [(each, content_of(reading, each)) for each in group]
-    incoming = [deliver(reading, each, content) for each, content in contents if content is not None]
+    fetched = [(each, content) for each, content in contents if content is not None]
+    about_tickets = {each.uid for each, content in fetched if is_answer(reading, content)}
+    answers = sum(keep_answer(reading, each, content) for each, content in fetched if each.uid in about_tickets)
+    incoming = [deliver(reading, each, content) for each, content in fetched if each.uid not in about_tickets]
     kept = store(reading.mailbox.tenant_id, incoming, now=reading.now())
-    return sum(one.what != "repeat" for one in kept)
+    return answers + sum(one.what != "repeat" for one in kept)
+
+
+def is_answer(reading: Reading, content: bytes) -> bool:
+    """Whether a mail is about a ticket of ours, and so no log."""
+    head = headers_of(content)
+    named = ticket_mail.named_in(head, tenant_id=reading.mailbox.tenant_id)
+    return bool(named) or ticket_mail.is_about_ticket(content, head)
+
+
+def keep_answer(reading: Reading, waiting: Waiting, content: bytes) -> bool:
+    """Return-Path is what the server that delivered it wrote of the envelope."""
+    now = reading.now()
+    sender = headers_of(content).get(b"return-path")
+    told = None if sender is None else sender.decode("ascii", "replace")
+    arrived = Arrived(content, min(waiting.arrived_at or now, now), "imap", told)
+    return ticket_mail.keep(reading.mailbox.tenant_id, arrived, (), now=now)
 
 
 def content_of(reading: Reading, waiting: Waiting) -> bytes | None:

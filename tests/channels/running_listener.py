@@ -14,12 +14,15 @@ from msp.channels.listening import Certificate, Gate, Limits, Listener, Receivin
 
 
 class RunningListener:
-    """Use as a context manager inside a test with a transactional database; ``woken`` counts calls to the worker."""
+    """Use as a context manager inside a test with a transactional database; ``woken`` counts calls to the worker,
+    ``woken_for_answers`` those for mail about tickets.
+    """
 
     host = "127.0.0.1"
 
     def __init__(self, *, limits: Limits | None = None, certificate: Certificate | None = None) -> None:
         self.woken = 0
+        self.woken_for_answers = 0
         self.port = 0
         self._limits = limits or Limits()
         self._certificate = certificate
@@ -44,16 +47,18 @@ class RunningListener:
         """A real SMTP client, connected."""
         return smtplib.SMTP(self.host, self.port, local_hostname="client.example", timeout=20)
 
-    def send(self, content: bytes, *recipients: str) -> None:
+    def send(self, content: bytes, *recipients: str, sender: str = "backup@client.example") -> None:
         with self.client() as client:
-            client.sendmail("backup@client.example", list(recipients), content)
+            client.sendmail(sender, list(recipients), content)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._listen())
 
     async def _listen(self) -> None:
-        receiving = Receiving(gate=Gate(self._limits), now=lambda: datetime.now(UTC), wake=self._wake)
+        receiving = Receiving(
+            gate=Gate(self._limits), now=lambda: datetime.now(UTC), wake=self._wake, wake_answers=self._wake_answers
+        )
         listener = Listener(
             host=self.host, port=0, name="mx.test", receiving=receiving, certificate=self._certificate
         )  # fmt: skip
@@ -67,3 +72,6 @@ class RunningListener:
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def _wake_answers(self) -> None:
+        self.woken_for_answers += 1

@@ -1,7 +1,7 @@
 """``receive_mail``: the mail listener, until it is told to stop.
 
-Takes mail for the addresses of backup servers on BACKLEDGER_SMTP_HOST and _PORT, offers STARTTLS when there is a
-certificate, and wakes the worker of the line after each mail. Run by ``make run`` and by the deployments as a process.
+Takes mail for the addresses of backup servers and tickets on BACKLEDGER_SMTP_HOST and _PORT, offers STARTTLS when there
+is a certificate, and wakes the worker that reads it. Run by ``make run`` and by the deployments as a process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from msp.channels.listening import Certificate, Gate, Limits, Listener, Receiving
 from msp.configuration import Configuration
-from msp.tasks import wake_processing
+from msp.tasks import wake_looking, wake_processing
 
 
 class Command(BaseCommand):
@@ -56,6 +56,8 @@ def listener_of(configuration: Configuration) -> Listener:
         host=configuration.smtp_host,
         port=configuration.smtp_port,
         name=configuration.mail_domain,
-        receiving=Receiving(gate=Gate(limits), now=lambda: datetime.now(UTC), wake=wake_processing),
+        receiving=Receiving(
+            gate=Gate(limits), now=lambda: datetime.now(UTC), wake=wake_processing, wake_answers=wake_looking
+        ),
         certificate=certificate,
     )
