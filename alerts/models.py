@@ -246,8 +246,9 @@ class Ticket(TenantOwned):
     ``reference`` is our own id, written into the ticket and looked for before anything is created again. A ticket that
     is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed, at
     ``confirmed_at``. ``their_status`` and ``their_assignee`` are its words when we last looked, at ``looked_at``; it is
-    looked at again after ``check_after``. ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail
-    told instead, because the destination takes nothing.
+    looked at again after ``check_after``. ``their_number``: its number there, where ``external_id`` is none.
+    ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail told instead, because the destination
+    takes nothing.
     """
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -273,6 +274,7 @@ class Ticket(TenantOwned):
     looked_at = models.DateTimeField(null=True)
     their_status = models.CharField(max_length=100, blank=True, db_default="")
     their_assignee = models.CharField(max_length=200, blank=True, db_default="")
+    their_number = models.CharField(max_length=100, blank=True, db_default="")
     gone_at = models.DateTimeField(null=True)
 
     class Meta(TenantOwned.Meta):

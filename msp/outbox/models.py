@@ -67,7 +67,7 @@ class LaneAttempt(TenantOwned):
 
 
 class InboundEvent(TenantOwned):
-    """A webhook as received."""
+    """A webhook, or a mail about a ticket, as received."""
 
     source = models.CharField(max_length=40)
     external_id = models.CharField(max_length=200)
@@ -83,3 +83,4 @@ class InboundEvent(TenantOwned):
             models.UniqueConstraint(fields=["tenant", "source", "external_id"], name="inbound_external"),
             one_of("inbound", "state", ("waiting", "done", "refused")),
         ]
+        indexes = [models.Index(fields=["source", "id"], name="inbound_waiting", condition=Q(state="waiting"))]
