@@ -247,8 +247,8 @@ class Ticket(TenantOwned):
     is ``closing`` takes no new incident. ``told_seq`` is the last update that the other system has confirmed, at
     ``confirmed_at``. ``their_status`` and ``their_assignee`` are its words when we last looked, at ``looked_at``; it is
     looked at again after ``check_after``. ``their_number``: its number there, where ``external_id`` is none.
-    ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail told instead, because the destination
-    takes nothing.
+    ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail told instead, because the
+    destination takes nothing.
     """
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -13,6 +13,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name='inboundevent',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['source', 'id'], name='inbound_waiting'),
+            index=models.Index(
+                condition=models.Q(('state', 'waiting')), fields=['source', 'id'], name='inbound_waiting'
+            ),
         ),
     ]
