@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Case, F, When
 
+from alerts import failing
 from alerts.errands import Errand, tickets_of
 from alerts.looking import first_look_after
 from alerts.models import Destination, Incident, Ticket
@@ -68,11 +70,15 @@ def confirm(
         lanes.note_attempt(errand.claim, action=action, outcome=outcome, detail=detail, now=now)
         if not finish(errand, told_seq=told_seq, now=now):
             transaction.set_rollback(True)
+    if errand.destination.paused_at is not None:
+        failing.go_on(errand.destination, now=now)
 
 
 def finish(errand: Errand, *, told_seq: int, now: datetime) -> bool:
     """Settle as done when all is told; else come back at once for the rest. False when the claim is lost."""
-    Destination.objects.of(errand.claim.tenant_id).filter(pk=errand.destination.pk).update(last_delivered_at=now)
+    destination = Destination.objects.of(errand.claim.tenant_id).filter(pk=errand.destination.pk)
+    going_on = Case(When(paused_at__isnull=False, then=F("failing_since")))
+    destination.update(last_delivered_at=now, failures=0, failing_since=going_on)
     current = tickets_of(errand).values("last_seq", "wanted_state", "confirmed_state").get()
     if current["last_seq"] > told_seq or current["wanted_state"] != current["confirmed_state"]:
         return lanes.settle_again(errand.claim, now=now)

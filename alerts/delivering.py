@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from alerts import pacing
+from alerts import failing, pacing
 from alerts.confirming import confirm_created, confirm_told
 from alerts.errands import Errand, company_of, letter, may_have_closed, next_sequence, read_errand, tickets_of
 from alerts.letters import first_letter
@@ -41,13 +41,14 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
     try:
         errand = read_errand(claim, allow_private=allow_private)
     except BadConfig as error:
-        lanes.settle_stuck(claim, now=now, reason=f"The destination's settings cannot work: {error}.")
-        return
-    if errand.destination.paused_at is not None or not errand.destination.enabled:
-        reason = errand.destination.pause_reason or "The destination is switched off."
-        lanes.settle_later(claim, now=now, reason=reason, retry_after=PAUSE.total_seconds(), unknown=claim.unknown)
+        give_up(claim, reason=f"The destination's settings cannot work: {error}.", now=now)
         return
     action = choose_action(errand)
+    if is_held_back(errand, action, now=now):
+        reason = errand.destination.pause_reason or "The destination is switched off."
+        again = failing.PROBE_EVERY if failing.is_paused_by_itself(errand.destination) else PAUSE
+        lanes.settle_later(claim, now=now, reason=reason, retry_after=again.total_seconds(), unknown=claim.unknown)
+        return
     wait = pacing.take(errand.destination, action, now=now) if action in pacing.COSTS else None
     if wait is not None:
         lanes.settle_wait(claim, now=now, until=now + wait)
@@ -63,22 +64,48 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         lanes.settle_later(
             claim, now=now, reason=failure.reason, retry_after=failure.retry_after, unknown=claim.unknown
         )
-        spare(errand, now=now)
+        spare(errand, reason=failure.reason, now=now)
     except PermanentFailure as failure:
         lanes.note_attempt(claim, action=action, outcome="permanent", detail=failure.reason, now=now)
-        lanes.settle_stuck(claim, now=now, reason=failure.reason, unknown=claim.unknown)
+        refuse(errand, reason=failure.reason, now=now)
     except OutcomeUnknown as failure:
         lanes.note_attempt(claim, action=action, outcome="unknown", detail=failure.reason, now=now)
         settle_unknown(errand, action=action, reason=failure.reason, now=now)
-        spare(errand, now=now)
+        spare(errand, reason=failure.reason, now=now)
 
 
-def spare(errand: Errand, *, now: datetime) -> None:
+def is_held_back(errand: Errand, action: str, *, now: datetime) -> bool:
+    """Whether its destination takes nothing now. One that paused itself is tried with a ticket now and then."""
+    destination = errand.destination
+    if destination.paused_at is None and destination.enabled:
+        return False
+    return action not in pacing.COSTS or not failing.take_probe(destination, now=now)
+
+
+def spare(errand: Errand, *, reason: str, now: datetime) -> None:
     """A destination that hangs or fails is left alone for a moment, so that its other tickets, each waiting for its
-    own deadline, do not keep the workers from everybody else's.
+    own deadline, do not keep the workers from everybody else's; one that keeps failing is paused.
     """
     tickets = Ticket.objects.of(errand.claim.tenant_id).filter(destination=errand.destination.pk)
     lanes.put_off(errand.claim.tenant_id, "ticket", tickets.values("pk"), now=now)
+    failing.note_failure(errand.destination, reason=reason, now=now)
+
+
+def refuse(errand: Errand, *, reason: str, now: datetime) -> None:
+    """Repeating does not help, unless all tickets are refused alike: by a destination that has paused itself."""
+    if failing.is_paused_by_itself(errand.destination):
+        again = failing.PROBE_EVERY.total_seconds()
+        lanes.settle_later(errand.claim, now=now, reason=reason, retry_after=again, unknown=errand.claim.unknown)
+        return
+    give_up(errand.claim, reason=reason, unknown=errand.claim.unknown, now=now)
+    failing.note_failure(errand.destination, reason=reason, now=now)
+
+
+def give_up(claim: Claim, *, reason: str, unknown: bool = False, now: datetime) -> None:
+    """Only a person can help: it is shown, mailed, and an incident of the destination."""
+    with transaction.atomic():
+        if lanes.settle_stuck(claim, now=now, reason=reason, unknown=unknown):
+            failing.note_refusal(claim.tenant_id, claim.object_id, now=now)
 
 
 def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -> None:
@@ -87,7 +114,7 @@ def settle_unknown(errand: Errand, *, action: str, reason: str, now: datetime) -
     closing mail may open the ticket again: elsewhere a person looks.
     """
     if action == "close" and errand.gateway.find_after(errand.config) is None:
-        lanes.settle_stuck(errand.claim, now=now, reason=f"{reason} Look whether the ticket is closed.", unknown=True)
+        give_up(errand.claim, reason=f"{reason} Look whether the ticket is closed.", unknown=True, now=now)
     else:
         lanes.settle_later(errand.claim, now=now, reason=reason, unknown=True)
 
@@ -147,7 +174,7 @@ def find(errand: Errand, *, now: datetime) -> None:
             "The ticket may or may not have been created, and this destination cannot be searched: look for "
             f"{errand.ticket.reference} there, then say here whether it exists."
         )
-        lanes.settle_stuck(errand.claim, now=now, reason=reason, unknown=True)
+        give_up(errand.claim, reason=reason, unknown=True, now=now)
         return
     if now < attempted_at + wait:
         seconds = (attempted_at + wait - now).total_seconds()

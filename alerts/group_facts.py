@@ -1,4 +1,4 @@
-"""Facts of subjects that are no job, client or tenant: selection, machine, server, site, volume, channel.
+"""Facts of subjects that are no job, client or tenant: selection, machine, server, site, volume, channel, destination.
 
 The same promises as ``alerts.facts``: frozen values, no model, no query, no clock; what nobody told is None. Groups
 (server, site, volume) know their jobs by number only: the rules about them find a cause before its symptoms.
@@ -195,3 +195,31 @@ class ChannelFacts:
     def subject(self) -> Subject:
         """The channel itself."""
         return Subject("channel", self.channel_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationFacts:
+    """A ticket system that tickets go to. ``paused_at`` is set while its own failures have paused it.
+
+    ``waiting`` tickets are held back for that; ``refused`` ones it did not take, the oldest since ``refused_since``.
+    ``error`` is what it said, in words.
+    """
+
+    tenant_id: int
+    destination_id: int
+    name: str
+    tenant: str = ""
+    zone: str = "UTC"
+    active: bool = True
+    observed: bool = False
+    failing_since: datetime | None = None
+    paused_at: datetime | None = None
+    waiting: int = 0
+    refused: int = 0
+    refused_since: datetime | None = None
+    error: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        """The destination itself."""
+        return Subject("destination", self.destination_id)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.facts import Severity
+from alerts.routing import SHARED
 from alerts.wording import moment_words
 
 MOST_LINES = 10
@@ -94,6 +95,8 @@ def ticket_subject(card: Card, *, group_key: str) -> str:
     if group_key.startswith("client:"):
         day = group_key.split(":")[2:]
         return one_line(f"{card.client}: backup problems{f' of {day[0]}' if day else ''}", length=150)
+    if group_key == SHARED:
+        return "Further backup problems beyond the tickets of an hour"
     if group_key.startswith("server:"):
         return one_line(f"{card.server}: backup problems", length=150)
     owner = card.client or card.server or "Backup service"

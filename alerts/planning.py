@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from alerts import ticketing
 from alerts.causes import RECHECK, Cause, Causes, load_causes
 from alerts.deciding import Change, IncidentValues, Life
+from alerts.facts import Severity
 from alerts.incident_rows import Place, Planned, Stored
 from alerts.models import Route, Silence
+from alerts.quiet_hours import QuietHours, quiet_windows
 from alerts.recurring import Recurrence, windows_of
 from alerts.routing import IncidentFacts, NoRoute, Routed, RouteValues, route
 from alerts.telling import Hold, SilenceWindow, Telling, next_check_after, when_to_remind, when_to_tell
@@ -46,7 +49,7 @@ def load_surroundings(tenant_id: int, *, life: Life, now: datetime) -> Surroundi
 
 def load_routes(tenant_id: int) -> tuple[RouteValues, ...]:
     """The tenant's routes; a destination that is switched off takes nothing, so the next matching route does."""
-    rows = Route.objects.of(tenant_id).select_related("destination").order_by("position")
+    rows = Route.objects.of(tenant_id).select_related("destination", "tenant").order_by("position")
     return tuple(
         RouteValues(
             route_id=row.pk,
@@ -62,8 +65,23 @@ def load_routes(tenant_id: int) -> tuple[RouteValues, ...]:
             grouping=row.grouping,
             hold_minutes=row.hold_minutes,
             repeat_every=timedelta(hours=row.repeat_hours) if row.repeat_hours else None,
+            quiet=quiet_hours_of(row),
+            tickets_per_hour=row.destination.tickets_per_hour if row.destination else None,
         )
         for row in rows
+    )
+
+
+def quiet_hours_of(row: Route) -> QuietHours | None:
+    """The route's quiet hours in the tenant's zone; None when it has none."""
+    if row.quiet_from is None and not row.quiet_weekends:
+        return None
+    return QuietHours(
+        zone=row.tenant.timezone,
+        begins=row.quiet_from,
+        ends=row.quiet_until,
+        weekends=row.quiet_weekends,
+        unless=cast(Severity, row.quiet_unless) if row.quiet_unless else None,
     )
 
 
@@ -137,6 +155,7 @@ def plan_telling(
     routed = route(facts_for_route(stored), around.routes)
     hold = hold_of(values, routed)
     repeat_every = routed.repeat_every if isinstance(routed, Routed) else None
+    silences = (*silences, *quiet_windows_of(values, routed, now=now))
     telling = when_to_tell(values, hold, now, silences=silences, zone=zone)
     if cause is not None and telling.at is not None:
         telling = kept_under(cause, around.causes, telling, zone=zone)
@@ -156,6 +175,13 @@ def plan_telling(
         tell_now=is_due and isinstance(routed, Routed) and stored.ticket_id is None,
         remind_now=reminding.at is not None and reminding.at <= now and stored.ticket_id is not None,
     )
+
+
+def quiet_windows_of(values: IncidentValues, routed: Routed | NoRoute, *, now: datetime) -> tuple[SilenceWindow, ...]:
+    """The quiet hours of its route, as far as its severity has to keep to them."""
+    if isinstance(routed, NoRoute) or routed.quiet is None or not routed.quiet.holds_for(values.severity):
+        return ()
+    return quiet_windows(routed.quiet, now=now)
 
 
 def hold_of(values: IncidentValues, routed: Routed | NoRoute) -> Hold:

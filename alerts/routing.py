@@ -12,8 +12,11 @@ from datetime import date, timedelta
 from typing import Literal
 
 from alerts.facts import Severity, Subject, fingerprint, is_at_least
+from alerts.quiet_hours import QuietHours
 
 Grouping = Literal["job", "incident", "client", "client_day", "server"]
+#: The group of what is beyond a destination's limit of new tickets: they share one.
+SHARED = "further"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +54,21 @@ class RouteValues:
     grouping: Grouping = "job"
     hold_minutes: int = 60
     repeat_every: timedelta | None = None
+    quiet: QuietHours | None = None
+    tickets_per_hour: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Routed:
-    """Where an incident goes, and how."""
+    """Where an incident goes, and how. ``tickets_per_hour`` is the destination's own limit of new tickets."""
 
     route_id: int
     destination_id: int
     group_key: str
     hold_minutes: int
     repeat_every: timedelta | None
+    quiet: QuietHours | None = None
+    tickets_per_hour: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class NoRoute:
 def route(incident: IncidentFacts, routes: Iterable[RouteValues]) -> Routed | NoRoute:
     """The destination by the first route, in order of position, whose conditions all hold."""
     for candidate in sorted(routes, key=lambda one: (one.position, one.route_id)):
-        if candidate.enabled and _matches(candidate, incident):
+        if candidate.enabled and _matches(candidate, incident) and not _is_about(candidate, incident):
             return _follow(candidate, incident)
     return NoRoute("No route matches this incident.")
 
@@ -106,6 +113,8 @@ def _follow(chosen: RouteValues, incident: IncidentFacts) -> Routed | NoRoute:
         group_key=group_key(incident, chosen.grouping),
         hold_minutes=chosen.hold_minutes,
         repeat_every=chosen.repeat_every,
+        quiet=chosen.quiet,
+        tickets_per_hour=chosen.tickets_per_hour,
     )
 
 
@@ -117,6 +126,11 @@ def _matches(candidate: RouteValues, incident: IncidentFacts) -> bool:
         and _is_among(incident.reseller_id, candidate.reseller_ids)
         and _is_among(incident.server_id, candidate.server_ids)
     )
+
+
+def _is_about(candidate: RouteValues, incident: IncidentFacts) -> bool:
+    """That a destination fails cannot be told by itself."""
+    return incident.subject.kind == "destination" and incident.subject.id == candidate.destination_id
 
 
 def _is_among(wanted: int | None, allowed: frozenset[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What volumes, sites, machines, selections and channels are called: for lists of incidents about them."""
+"""What volumes, sites, machines, selections, channels and destinations are called: for lists of incidents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ TABLES = {
     "machine": "estate_machine",
     "selection": "estate_selection",
     "channel": "ingest_channel",
+    "destination": "alerts_destination",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from alerts.destination_loading import load_destination_facts
 from alerts.estate_loading import load_machine_facts
 from alerts.evaluating import evaluate_subjects
 from alerts.facts import Facts
@@ -33,6 +34,7 @@ LOADERS: Mapping[str, Loader] = {
     "selection": load_selection_facts,
     "machine": load_machine_facts,
     "channel": load_channel_facts,
+    "destination": load_destination_facts,
     "site": load_site_facts,
     "server": load_server_facts,
     "volume": load_whole_volume_facts,

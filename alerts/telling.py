@@ -25,11 +25,15 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class SilenceWindow:
-    """A window in which incidents open but nobody is told; the end is outside. ``ends_at`` None has no end yet."""
+    """A window in which incidents open but nobody is told; the end is outside. ``ends_at`` None has no end yet.
+
+    ``what`` says in words what keeps them quiet; empty for a silence.
+    """
 
     starts_at: datetime
     ends_at: datetime | None
     reason: str = ""
+    what: str = ""
 
     def covers(self, moment: datetime) -> bool:
         """Whether the moment is within the window."""
@@ -145,7 +149,8 @@ def _push_once(
         return _until(incident.snoozed_until, "It is snoozed", zone=zone)
     for window in silences:
         if window.covers(moment):
-            return _until(window.ends_at, f"It is silenced ({window.reason or 'maintenance'})", zone=zone)
+            what = window.what or f"It is silenced ({window.reason or 'maintenance'})"
+            return _until(window.ends_at, what, zone=zone)
     return None
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from alerts.capping import shared_groups
 from alerts.facts import SEVERITIES, Severity
 from alerts.letters import Card, ticket_subject
-from alerts.routing import Routed
+from alerts.routing import SHARED, Routed
 from alerts.rules import KINDS
 from msp.outbox import lanes
 
@@ -67,7 +68,7 @@ class TicketRow:
 
 def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
     """Open, join, note, leave and close tickets as the incidents require; nothing to do costs no statement."""
-    joining = [step for step in steps if step.routed is not None]
+    joining = within_limits(tenant_id, [step for step in steps if step.routed is not None], now=now)
     staying = [step for step in steps if step.ticket_id is not None and has_news(step)]
     if not joining and not staying:
         return
@@ -76,6 +77,18 @@ def follow(tenant_id: int, steps: Sequence[Step], *, now: datetime) -> None:
     tell_staying(staying, tickets)
     close_empty(tenant_id, tickets, now=now)
     write_updates(tenant_id, [ticket for ticket in tickets.values() if ticket.updates], now=now)
+
+
+def within_limits(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> list[Step]:
+    """The same steps; those for which no further ticket may be opened within the hour share one."""
+    asked = [(require_route(step), step.severity) for step in joining]
+    beyond = shared_groups(tenant_id, asked, now=now)
+    if not beyond:
+        return list(joining)
+    return [
+        replace(step, routed=replace(require_route(step), group_key=SHARED)) if group_of(step) in beyond else step
+        for step in joining
+    ]
 
 
 def has_news(step: Step) -> bool:
@@ -119,7 +132,7 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
                 "destination_id": routed.destination_id,
                 "group_key": routed.group_key,
                 "reference": new_reference(),
-                "client_id": step.client_id,
+                "client_id": None if routed.group_key == SHARED else step.client_id,
                 "subject": ticket_subject(card, group_key=routed.group_key),
                 "severity": step.severity,
             },
@@ -128,11 +141,14 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
         cursor.execute(
             "INSERT INTO alerts_ticket (tenant_id, destination_id, group_key, reference, client_id, subject, severity, "
             "wanted_state, confirmed_state, external_id, external_url, thread, last_seq, told_seq, opened_at) "
-            "SELECT %s, destination_id, group_key, reference, client_id, subject, severity, 'open', 'none', '', '', "
-            "'{}', 0, 0, %s FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, "
-            "reference text, client_id bigint, subject text, severity text) ORDER BY destination_id, group_key "
+            "SELECT %s, destination_id, group_key, reference, CASE WHEN group_key LIKE 'server:%%' "
+            "THEN server.client_id ELSE new.client_id END, subject, severity, 'open', 'none', '', '', '{}', 0, 0, %s "
+            "FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, reference text, "
+            "client_id bigint, subject text, severity text) LEFT JOIN estate_backupserver server "
+            "ON server.tenant_id = %s AND server.id = substring(group_key FROM '^server:([0-9]+)$')::bigint "
+            "ORDER BY destination_id, group_key "
             "ON CONFLICT (tenant_id, destination_id, group_key) WHERE wanted_state = 'open' DO NOTHING RETURNING id",
-            [tenant_id, now, orjson.dumps(list(rows.values())).decode()],
+            [tenant_id, now, orjson.dumps(list(rows.values())).decode(), tenant_id],
         )
         return frozenset(row[0] for row in cursor.fetchall())
 

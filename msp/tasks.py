@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
 from alerts.delivering import deliver_ticket
+from alerts.falling_back import deliver_fallback
 from alerts.looking import look_due
 from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
@@ -38,7 +39,12 @@ SECONDS = 45
 REST_SECONDS = 0.1
 
 POLLERS: Pollers = {Mailbox: poll_mailbox, PullSource: poll_source}
-DELIVERERS: dict[str, Deliverer] = {"ticket": deliver_ticket, "stripe": deliver_collection, "mail": deliver_report}
+DELIVERERS: dict[str, Deliverer] = {
+    "ticket": deliver_ticket,
+    "fallback": deliver_fallback,
+    "stripe": deliver_collection,
+    "mail": deliver_report,
+}
 
 
 def clock() -> datetime:

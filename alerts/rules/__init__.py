@@ -31,6 +31,7 @@ from alerts.rules import (
     channel_unreadable,
     clock_skew,
     component_failed,
+    destination_failing,
     did_not_start,
     errors,
     implausible_zero,
@@ -139,6 +140,7 @@ RULES: dict[str, Rule] = {
     "volume_silent": volume_silent,
     "channel_silent": channel_silent,
     "channel_unreadable": channel_unreadable,
+    "destination_failing": destination_failing,
 }
 
 

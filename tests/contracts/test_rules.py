@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from alerts import facts as facts_module
 from alerts.facts import SEVERITIES, CannotCheck, ComponentTrouble, Facts, Finding, RunPoint, Waiting
-from alerts.group_facts import ChannelFacts, Due, GroupFacts, MachineFacts, SelectionFacts
+from alerts.group_facts import ChannelFacts, DestinationFacts, Due, GroupFacts, MachineFacts, SelectionFacts
 from alerts.inheritance import Resolved, resolve_all
 from alerts.params import BadParams, read_params, value_words
 from alerts.rules import HEARTBEAT, RULES, Rule, check_subject, rules_for
@@ -95,6 +95,11 @@ selections = st.builds(SelectionFacts, tenant_id=st.just(1), client_id=st.just(2
                        active=st.booleans(), registered_at=moments)  # fmt: skip
 machines = st.builds(MachineFacts, tenant_id=st.just(1), client_id=st.just(2), machine_id=st.just(4),
                      active=st.booleans(), registered_at=moments)  # fmt: skip
+destinations = st.builds(
+    DestinationFacts, tenant_id=st.just(1), destination_id=st.just(6), name=st.just("Desk"), active=st.booleans(),
+    failing_since=past, paused_at=past, waiting=st.integers(0, 9), refused=st.integers(0, 9), refused_since=past,
+    error=st.sampled_from(["", "Login refused."]),
+)  # fmt: skip
 FACTS: dict[str, st.SearchStrategy[Any]] = {
     "job": job_subjects,
     "client": client_subjects,
@@ -103,6 +108,7 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {
     "machine": machines,
     **{kind: group_subjects(kind) for kind in ("server", "site", "volume")},
     "channel": st.builds(heard_before, channels, dues),
+    "destination": destinations,
 }
 
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -242,6 +242,19 @@ def test_routes_are_made_moved_tried_and_deleted(world: World, desk: Destination
     assert list(told) == ["route added", "route added", "route moved", "route deleted"]
 
 
+def test_a_route_keeps_its_quiet_hours(world: World, desk: Destination, owner: Browser) -> None:
+    typed = {"quiet_from": "22:30", "quiet_until": "07:00", "quiet_weekends": "yes", "quiet_unless": "critical"}
+    assert owner.post(reverse("route-new"), route_form(desk, **typed)).status_code == 302
+    row = Route.objects.of(world.tenant).get()
+    assert (row.quiet_from, row.quiet_until, row.quiet_weekends) == (time(22, 30), time(7), True)
+    page = owner.get(reverse("route", args=[row.uid])).content.decode()
+    assert 'value="22:30"' in page
+    assert "quiet 22:30 to 07:00 and on weekends, but for critical" in text_of(owner.get(reverse("routes")))
+    assert owner.post(reverse("route", args=[row.uid]), route_form(desk)).status_code == 302
+    row.refresh_from_db()
+    assert (row.quiet_from, row.quiet_until, row.quiet_weekends) == (None, None, False)
+
+
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
@@ -251,6 +264,11 @@ def test_routes_are_made_moved_tried_and_deleted(world: World, desk: Destination
         ({"kinds": ["nonsense"]}, "cannot be"),
         ({"client_ids": ["x"]}, "cannot be"),
         ({"severity_at_least": "loud"}, "cannot be"),
+        ({"quiet_from": "22:00"}, "a beginning and an end"),
+        ({"quiet_from": "22:00", "quiet_until": "22:00"}, "another time than they begin"),
+        ({"quiet_from": "10 pm", "quiet_until": "07:00"}, "written like 22:00"),
+        ({"quiet_from": "24:30", "quiet_until": "07:00"}, "written like 22:00"),
+        ({"quiet_unless": "loud"}, "cannot be"),
     ],
 )
 def test_a_route_that_cannot_be_is_refused(
@@ -284,6 +302,30 @@ def test_a_secret_goes_in_and_never_comes_out(world: World, desk: Destination, o
     assert "mail2.example" in trail
     assert "secret" not in trail
     assert "hunter2" not in owner.get(reverse("audit")).content.decode()
+
+
+def test_a_destination_keeps_its_limit_and_the_mailbox_it_falls_back_to(
+    world: World, desk: Destination, owner: Browser
+) -> None:
+    mailboxes = [
+        Destination.objects.of(tenant).create(
+            name="People", gateway="email", config=desk.config, created_at=scene.now()
+        )
+        for tenant in (world.tenant, world.other)
+    ]  # fmt: skip
+    address = reverse("destination", args=[desk.uid])
+    assert 'value="60"' in owner.get(reverse("destination-new", args=["email"])).content.decode()
+    typed = {"name": "Desk", "enabled": "yes", "host": "mail.example", "sender": "b@msp.example",
+             "recipients": "help@msp.example", "port": "587", "security": "starttls", "username": "u",
+             "readers": "people", "auto_submitted": "by-reader", "tickets_per_hour": "25"}  # fmt: skip
+    assert owner.post(address, typed | {"fallback": str(mailboxes[0].uid)}).status_code == 302
+    desk.refresh_from_db()
+    assert (desk.tickets_per_hour, desk.fallback_id) == (25, mailboxes[0].pk)
+    assert owner.post(address, typed | {"fallback": str(mailboxes[1].uid)}).status_code == 422
+    assert owner.post(address, typed | {"fallback": str(desk.uid)}).status_code == 422
+    assert owner.post(address, typed | {"tickets_per_hour": ""}).status_code == 302
+    desk.refresh_from_db()
+    assert (desk.tickets_per_hour, desk.fallback_id) == (None, None)
 
 
 @pytest.mark.parametrize(

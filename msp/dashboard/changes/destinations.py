@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from alerts.callback_addresses import give_address
+from alerts.failing import hurry, try_again
 from alerts.incidents import recheck_tellings
 from alerts.models import Destination
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
@@ -71,7 +72,8 @@ def store_destination(request: StaffRequest, row: Destination, values: Mapping[s
             row.created_at = request.now
         switches = {name: values[name] for name in SWITCHES}
         switches |= {name: values.get(name) or getattr(row, name) for name in ("on_persist", "persist_hours")}
-        switches["calls_per_minute"] = values.get("calls_per_minute")
+        switches |= {name: values.get(name) for name in ("calls_per_minute", "tickets_per_hour")}
+        switches["fallback_id"] = _mailbox_id(row, values.get("fallback") or "")
         changed = _told_config(row.gateway, stored), _told_config(row.gateway, config)
         is_other = not is_new and config != stored
         row.config = config
@@ -80,6 +82,7 @@ def store_destination(request: StaffRequest, row: Destination, values: Mapping[s
             give_address(row)
         if is_other:
             row.save(update_fields=["config"])
+            try_again(row, now=request.now)
         if is_new or is_other:
             before, after = _differences(*changed)
             record(request, "destination configured", row, kind="destination", before=before, after=after)
@@ -87,11 +90,21 @@ def store_destination(request: StaffRequest, row: Destination, values: Mapping[s
     return row
 
 
+def _mailbox_id(row: Destination, uid: str) -> int | None:
+    """The chosen mailbox of the same tenant; the form offers no other."""
+    mailboxes = Destination.objects.of(row.tenant_id).filter(gateway="email").exclude(pk=row.pk)
+    found: int | None = mailboxes.filter(uid=uid).values_list("pk", flat=True).first() if uid else None
+    return found
+
+
 def set_paused(request: StaffRequest, row: Destination, *, paused: bool, reason: str) -> None:
     """Hold back what is to be sent, or let it go on."""
     with transaction.atomic():
         row.paused_at, row.pause_reason = (request.now, reason) if paused else (None, "")
-        row.save(update_fields=["paused_at", "pause_reason"])
+        row.failing_since, row.failures, row.probe_after = None, 0, None
+        row.save(update_fields=["paused_at", "pause_reason", "failing_since", "failures", "probe_after"])
+        if not paused:
+            hurry(row, now=request.now)
         action = "destination paused" if paused else "destination resumed"
         record(request, action, row, kind="destination", reason=reason)
         recheck_tellings(request.scope.tenant.pk, now=request.now)

@@ -171,11 +171,25 @@ def _switches(row: Destination) -> tuple[Field, ...]:
         Field("calls_per_minute", "Calls a minute", kind="number", minimum=1, maximum=6000,
               value=str(row.calls_per_minute or ""), inherited=str(GATEWAYS[row.gateway].CALLS_PER_MINUTE),
               help="Our share of what the system allows all of your tools together."),
+        Field("tickets_per_hour", "New tickets an hour", kind="number", minimum=1, maximum=10000,
+              value=str(row.tickets_per_hour or "") if row.pk else "60",
+              help="Beyond that, further problems share one ticket. Empty: any number."),
+        Field("fallback", "If it fails, mail by", kind="choice", value=_fallback(row), choices=_fallbacks(row),
+              help="Who hears of problems while it takes no tickets."),
         Field("on_persist", "Closed there, problem not solved", kind="choice", value=row.on_persist,
               choices=PERSISTING, help="When people close a ticket in the other system while its problem lasts."),
         Field("persist_hours", "Ask again after", kind="number", unit="hours", minimum=1, maximum=8760,
               value=str(row.persist_hours)),
     )  # fmt: skip
+
+
+def _fallback(row: Destination) -> str:
+    return "" if row.fallback is None else str(row.fallback.uid)
+
+
+def _fallbacks(row: Destination) -> tuple[tuple[str, str], ...]:
+    mailboxes = Destination.objects.of(row.tenant_id).filter(gateway="email").exclude(pk=row.pk).order_by("name")
+    return (("", "whoever gets the morning report, else any mailbox"), *((str(one.uid), one.name) for one in mailboxes))
 
 
 def _label(gateway: str) -> str:

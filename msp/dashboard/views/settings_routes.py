@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from datetime import datetime, time
 from typing import Any
 
 from django.contrib import messages
@@ -29,6 +31,11 @@ GROUPING_WORDS = {
     "job": "one ticket a job", "incident": "one ticket an incident", "client": "one ticket a client",
     "client_day": "one ticket a client and day", "server": "one ticket a server",
 }  # fmt: skip
+LOUD = (
+    ("critical", "critical"),
+    ("warning", "warning or worse"),
+    ("", "nothing"),
+)
 #: No incident is about this job: its id stands for "some job" when routes are tried.
 SOME_JOB = 0
 SCOPED: tuple[tuple[str, str, Any], ...] = (
@@ -110,7 +117,20 @@ def _described(row: Route, names: dict[str, dict[int, str]]) -> dict[str, Any]:
     for field, _, _ in SCOPED:
         named = [names[field].get(each, "one that is gone") for each in getattr(row, field)]
         conditions += [", ".join(named)] if named else []
-    return {"row": row, "conditions": conditions, "grouping": GROUPING_WORDS[row.grouping]}
+    return {
+        "row": row,
+        "conditions": conditions,
+        "grouping": GROUPING_WORDS[row.grouping],
+        "quiet": quiet_words(row),
+    }
+
+
+def quiet_words(row: Route) -> str:
+    """When it is quiet, and what is told all the same."""
+    nights = f"{clock_words(row.quiet_from)} to {clock_words(row.quiet_until)}" if row.quiet_from else ""
+    told = " and ".join(part for part in (nights, "on weekends" if row.quiet_weekends else "") if part)
+    unless = dict(LOUD).get(row.quiet_unless, "") if row.quiet_unless else ""
+    return f"{told}, but for {unless}" if told and unless else told
 
 
 def _names(request: StaffRequest) -> dict[str, dict[int, str]]:
@@ -142,8 +162,41 @@ def _fields(request: StaffRequest, row: Route | None) -> tuple[Field, ...]:
               help="A failure is told earlier at its deadline or its third repeat. 0 tells at once."),
         Field("repeat_hours", "Remind every", kind="number", minimum=0, maximum=8760, unit="hours",
               value=str(shown.repeat_hours), required=True, help="0 never reminds."),
+        Field("quiet_from", "Quiet from", value=clock_words(shown.quiet_from), placeholder="22:00", maximum=5,
+              help=f"On the clock of {request.scope.tenant.timezone}. What comes up then is told when it ends."),
+        Field("quiet_until", "Quiet until", value=clock_words(shown.quiet_until), placeholder="07:00", maximum=5),
+        Field("quiet_weekends", "Quiet on weekends", kind="switch", value="yes" if shown.quiet_weekends else "",
+              help="All of Saturday and Sunday."),
+        Field("quiet_unless", "Told all the same", kind="choice", value=shown.quiet_unless, choices=LOUD,
+              help="What goes through in quiet hours. A closing always does."),
         Field("enabled", "In use", kind="switch", value="yes" if shown.enabled else ""),
     )  # fmt: skip
+
+
+def clock_words(at: time | None) -> str:
+    """A time of day as it is typed."""
+    return "" if at is None else f"{at:%H:%M}"
+
+
+def _quiet(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The quiet hours as stored. Raises BadField."""
+    read = {name: _time(name, values[name]) for name in ("quiet_from", "quiet_until")}
+    begins, ends = read["quiet_from"], read["quiet_until"]
+    if (begins is None) != (ends is None):
+        missing = "quiet_until" if ends is None else "quiet_from"
+        raise BadField(missing, "Quiet hours have a beginning and an end: give both, or neither.")
+    if begins is not None and begins == ends:
+        raise BadField("quiet_until", "Quiet hours must end at another time than they begin.")
+    return {**read, "quiet_weekends": bool(values["quiet_weekends"]), "quiet_unless": values["quiet_unless"] or ""}
+
+
+def _time(name: str, typed: str | None) -> time | None:
+    if not typed:
+        return None
+    try:
+        return datetime.strptime(typed, "%H:%M").time()  # noqa: DTZ007  (a time of day has no zone)
+    except ValueError as error:
+        raise BadField(name, f"A time of day is written like 22:00, not {typed!r}.") from error
 
 
 def _scope_field(request: StaffRequest, row: Route, name: str, label: str, model: Any) -> Field:
@@ -154,7 +207,7 @@ def _scope_field(request: StaffRequest, row: Route, name: str, label: str, model
 
 def _stored(request: StaffRequest, values: dict[str, Any]) -> dict[str, Any]:
     tenant = request.scope.tenant
-    stored = values | {"name": values["name"] or ""}
+    stored = values | {"name": values["name"] or "", **_quiet(values)}
     for name, _, model in SCOPED:
         stored[name] = sorted(model.objects.of(tenant).filter(uid__in=values[name]).values_list("pk", flat=True))
     where = values["destination"]
