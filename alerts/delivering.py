@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from alerts import failing, pacing
+from alerts.answer_routes import values_for_mail
 from alerts.confirming import confirm_created, confirm_told
 from alerts.errands import Errand, company_of, letter, may_have_closed, next_sequence, read_errand, tickets_of
 from alerts.letters import first_letter
@@ -155,7 +156,10 @@ def create(errand: Errand, *, now: datetime) -> None:
         priority=PRIORITIES[ticket.severity],
         client=ticket.client.name if ticket.client else "",
         company=company_of(ticket),
-        values={"client_code": ticket.client.code if ticket.client else ""},
+        values={
+            "client_code": ticket.client.code if ticket.client else "",
+            **values_for_mail(ticket, errand.config),
+        },
     )
     try:
         created = errand.gateway.create(errand.config, new, call=errand.call(action="create", now=now))
@@ -237,6 +241,7 @@ def renew(errand: Errand, *, now: datetime) -> None:
             create_attempted_at=None,
             their_status="",
             their_assignee="",
+            their_number="",
             gone_at=None,
             check_after=None,
             thread={"before": ticket.external_id},

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from alerts.answer_routes import values_for_mail
 from alerts.letters import Update, update_letter
 from alerts.models import ClientCompany, Destination, Ticket, TicketUpdate
 from alerts.ticketing import SOLVED, load_cards
@@ -46,7 +47,8 @@ class Errand:
 
     @property
     def thread(self) -> Thread:
-        return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=self.ticket.thread)
+        values = {**self.ticket.thread, **values_for_mail(self.ticket, self.config)}
+        return Thread(reference=self.ticket.reference, external_id=self.ticket.external_id, values=values)
 
 
 def read_errand(claim: Claim, *, allow_private: bool | None = None) -> Errand:

@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from alerts.delivering import deliver_ticket
 from alerts.falling_back import deliver_fallback
 from alerts.looking import look_due
+from alerts.mail_answers import take_waiting
 from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
 from alerts.reports.mailing import deliver_report, freeze_due
@@ -113,6 +114,7 @@ def poll() -> int:
     stored = poll_due(POLLERS, now=clock, is_time_up=is_time_up)
     if stored:
         wake_processing()
+        wake_looking()
     if is_time_up():
         wake(poll)
     return stored
@@ -120,10 +122,12 @@ def poll() -> int:
 
 @app.task
 def look() -> int:
-    """Look at the tickets in other systems whose time has come, or about which those systems called."""
+    """Take the mails about tickets that wait, then look at the tickets in other systems whose time has come, or about
+    which those systems called.
+    """
     close_old_connections()
     is_time_up = timer()
-    looked = look_due(now=clock, is_time_up=is_time_up)
+    looked = take_waiting(now=clock, is_time_up=is_time_up) + look_due(now=clock, is_time_up=is_time_up)
     if looked:
         wake_delivery()
     if is_time_up():

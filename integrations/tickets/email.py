@@ -16,14 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from typing import Final
 
 from integrations.addresses import Address, resolve
-from integrations.configuration import BadConfig, secrets_of, setting
+from integrations.configuration import secrets_of
 from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.http import redact
@@ -41,61 +40,22 @@ from integrations.tickets.contract import (
     TicketEvent,
     TicketText,
 )
+from integrations.tickets.email_config import Config as Config
+from integrations.tickets.email_config import check_recipients as check_recipients
+from integrations.tickets.email_config import parse_address
 
 LABEL: Final = "Email"
 CALLS_PER_MINUTE: Final = 120
 VERIFIED: Final = "SMTP servers, and the intake of Roundup 2.6.1"
 MAX_SUBJECT = 200  # characters
+#: Names of values that a ticket or thread may bring.
+REPLY_TO: Final = "reply_to"
+NUMBER: Final = "number"
 
 _REFERENCE = re.compile(r"[A-Za-z0-9-]{1,60}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
-_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-_SECURITY = (("starttls", "STARTTLS"), ("tls", "TLS from the start"), ("none", "none"))
-_READERS = (("people", "people"), ("intake", "a ticket system's intake"))
-_MARKING = (("by-reader", "only mail to people"), ("always", "always"), ("never", "never"))
 #: X-Priority and Importance as mail programs read them; normal mail carries neither.
 _PRIORITIES: dict[Priority, tuple[str, str]] = {"urgent": ("1", "high"), "high": ("2", "high"), "low": ("5", "low")}
-
-
-@dataclass(frozen=True)
-class Config:
-    """One mailbox or intake and the server that takes mail for it."""
-
-    host: str = setting("SMTP server")
-    sender: str = setting("From", help="Such as Backups <backups@msp.example>; use a mailbox of its own.")
-    recipients: tuple[str, ...] = setting("To", kind="list", help="One or more addresses.")
-    port: int = setting("Port", kind="number", default=587)
-    security: str = setting("Encryption", default="starttls", choices=_SECURITY)
-    username: str = setting("User name", default="")
-    password: str = setting("Password", default="", secret=True)
-    readers: str = setting("The mail is read by", default="people", choices=_READERS)
-    auto_submitted: str = setting(
-        "Mark as sent by a machine",
-        default="by-reader",
-        choices=_MARKING,
-        help="Auto-Submitted stops holiday replies; but Redmine and Roundup discard such mail, RT does not answer it.",
-    )
-    message_domain: str = setting("Domain of Message-IDs", default="", help="Empty: the domain of From.")
-    close_subject: str = setting(
-        "Words that close: in the subject", default="", help="Added to the final mail; Roundup: [status=resolved]"
-    )
-    close_line: str = setting(
-        "Words that close: first line", default="", help="Put before the final text; Redmine: Status: Closed"
-    )
-
-    def __post_init__(self) -> None:
-        if not _DOMAIN.fullmatch(self.host) and not _is_ip(self.host):
-            raise BadConfig("host", "The SMTP server must be a host name or an IP address.")
-        if not 1 <= self.port <= 65535:
-            raise BadConfig("port", "The port must be between 1 and 65535.")
-        _parse_address(self.sender, field="sender")
-        if not self.recipients:
-            raise BadConfig("recipients", "At least one recipient is required.")
-        check_recipients(self.recipients)
-        if self.message_domain and not _DOMAIN.fullmatch(self.message_domain):
-            raise BadConfig("message_domain", "The domain of Message-IDs must be a domain, such as msp.example.")
-        if bool(self.username) != bool(self.password):
-            raise BadConfig("password", "User name and password must be given together, or neither.")
 
 
 def find_after(config: Config) -> timedelta | None:
@@ -111,6 +71,7 @@ def presumed_id(config: Config, reference: Reference) -> str:
 def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Send the first mail; the ticket's id is its Message-ID."""
     message = _new_message(config, ticket.reference, ticket.text, sequence=0, action="create", now=call.now)
+    _ask_for_answers(message, ticket.values)
     if ticket.priority in _PRIORITIES:
         message["X-Priority"], message["Importance"] = _PRIORITIES[ticket.priority]
     _send(config, message, call=call)
@@ -190,12 +151,6 @@ class Mail:
     html: str
 
 
-def check_recipients(recipients: tuple[str, ...]) -> None:
-    """Raises BadConfig for the first that is no mail address."""
-    for recipient in recipients:
-        _parse_address(recipient, field="recipients")
-
-
 def send_mail(config: Config, mail: Mail, *, call: Call) -> str:
     """Send it through the destination's server to its own recipients; answers the Message-ID.
 
@@ -205,8 +160,8 @@ def send_mail(config: Config, mail: Mail, *, call: Call) -> str:
         raise PermanentFailure("The mail's name contains something other than letters, digits and hyphens.")
     config = replace(config, recipients=mail.recipients)
     message = EmailMessage(policy=SMTP)
-    message["From"] = _parse_address(config.sender, field="sender")
-    message["To"] = [_parse_address(recipient, field="recipients") for recipient in config.recipients]
+    message["From"] = parse_address(config.sender, field="sender")
+    message["To"] = [parse_address(recipient, field="recipients") for recipient in config.recipients]
     message["Subject"] = _one_line(mail.subject)
     message["Date"] = format_datetime(call.now)
     message["Message-ID"] = f"<{mail.name}@{_message_domain(config)}>"
@@ -226,7 +181,18 @@ def _reply(
     message = _new_message(config, thread.reference, text, sequence=sequence, action=action, now=now)
     message["In-Reply-To"] = thread.external_id
     message["References"] = thread.external_id
+    _ask_for_answers(message, thread.values)
     return message
+
+
+def _ask_for_answers(message: EmailMessage, values: Mapping[str, str]) -> None:
+    """Where answers are to go, and the number by which the ticket system knows the ticket, where they are known."""
+    if values.get(REPLY_TO):
+        message["Reply-To"] = parse_address(values[REPLY_TO], field="reply_mailbox")
+    if values.get(NUMBER):
+        subject = str(message["Subject"])
+        del message["Subject"]
+        message["Subject"] = f"[{_one_line(values[NUMBER])}] {subject}"
 
 
 def _message_id(config: Config, reference: Reference, *, sequence: int, action: str) -> str:
@@ -239,8 +205,8 @@ def _new_message(
     if not _REFERENCE.fullmatch(reference):
         raise PermanentFailure("The ticket's reference contains something other than letters, digits and hyphens.")
     message = EmailMessage(policy=SMTP)
-    message["From"] = _parse_address(config.sender, field="sender")
-    message["To"] = [_parse_address(recipient, field="recipients") for recipient in config.recipients]
+    message["From"] = parse_address(config.sender, field="sender")
+    message["To"] = [parse_address(recipient, field="recipients") for recipient in config.recipients]
     message["Subject"] = _subject(reference, text.subject, config.close_subject if action == "close" else "")
     message["Date"] = format_datetime(now)
     message["Message-ID"] = _message_id(config, reference, sequence=sequence, action=action)
@@ -272,7 +238,7 @@ def _clean_body(body: str) -> str:
 
 
 def _message_domain(config: Config) -> str:
-    return config.message_domain or _parse_address(config.sender, field="sender").domain
+    return config.message_domain or parse_address(config.sender, field="sender").domain
 
 
 def _is_marked(config: Config) -> bool:
@@ -299,10 +265,10 @@ def _with_doubled_dots(content: bytes) -> bytes:
 
 
 def _name_addresses(server: smtplib.SMTP, config: Config) -> None:
-    sender = _parse_address(config.sender, field="sender").addr_spec
+    sender = parse_address(config.sender, field="sender").addr_spec
     _refuse_unless(server.mail(sender), 250, f"the sender {sender}", config)
     for recipient in config.recipients:
-        address = _parse_address(recipient, field="recipients").addr_spec
+        address = parse_address(recipient, field="recipients").addr_spec
         _refuse_unless(server.rcpt(address), 250, f"the recipient {address}", config)
 
 
@@ -390,20 +356,3 @@ class _Server(smtplib.SMTP):
             except OSError as refused:
                 error = refused
         raise error
-
-
-def _parse_address(text: str, *, field: str) -> MailAddress:
-    name, address = parseaddr(text)
-    user, _, domain = address.rpartition("@")
-    spec_is_plain = address.isascii() and address.isprintable() and not re.search(r'[\s"(),:;<>\[\]\\]', address)
-    if not user or not spec_is_plain or not _DOMAIN.fullmatch(domain) or not name.isprintable():
-        raise BadConfig(field, f"{text[:100]!r} is not a mail address such as desk@msp.example.")
-    return MailAddress(display_name=name, username=user, domain=domain)
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    except OSError:
-        return False
-    return True

@@ -146,7 +146,7 @@ def keep(tenant_id: int, arrived: Arrived, answers_to: Iterable[AnswerTo], *, no
     _, is_new = InboundEvent.objects.of(tenant_id).get_or_create(
         source=SOURCE,
         external_id=name_of(arrived.content, head, arrived_at=arrived.at)[:200],
-        defaults={"received_at": now, "headers": told, "body": arrived.content[:MOST_KEPT]},
+        defaults={"received_at": min(arrived.at, now), "headers": told, "body": arrived.content[:MOST_KEPT]},
     )
     return bool(is_new)
 

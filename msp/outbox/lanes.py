@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from msp.outbox.models import Lane, LaneAttempt
 
@@ -152,6 +152,19 @@ def settle_stuck(claimed: Claim, *, now: datetime, reason: str, unknown: bool = 
         "unknown = %(unknown)s",
         values={"reason": reason, "unknown": unknown},
     )
+
+
+def stop(tenant_id: int, kind: str, object_id: int, *, action: str, reason: str, now: datetime) -> None:
+    """What was confirmed turned out to have failed: out of step again, and only a person can help. In the caller's
+    transaction. A claim of this moment is settled as ever; the lane stays stopped.
+    """
+    rows = Lane.objects.of(tenant_id).filter(kind=kind, object_id=object_id)
+    for lane_id in rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True):
+        changes = {"stuck": True, "next_attempt_at": None, "last_error": reason, "updated_at": now}
+        Lane.objects.of(tenant_id).filter(pk=lane_id).update(wanted=F("wanted") + 1, **changes)
+        LaneAttempt.objects.of(tenant_id).create(
+            lane_id=lane_id, at=now, action=action, outcome="permanent", detail=reason[:2000]
+        )
 
 
 def put_off(tenant_id: int, kind: str, object_ids: QuerySet[Any], *, now: datetime) -> None:
