@@ -25,6 +25,7 @@ MAX_PART = 500_000  # bytes
 
 OUR_HEADER = "x-backledger-reference"
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,400}>")
+_ITS_MESSAGE_ID = re.compile(r"(?im)^message-id:\s{0,3}(<[^<>\s]{3,400}>)")
 _BULK = frozenset({"bulk", "junk", "list", "auto_reply", "auto-reply"})
 _ROBOTS = frozenset({"mailer-daemon", "postmaster"})
 #: Headers that no program for people writes.
@@ -51,7 +52,7 @@ class Answer:
     """One mail. ``text`` is what was written anew. ``answers``: the Message-IDs it says to answer. ``automatic``: it
     bears the marks of a machine. ``ours``: it is one of our own. ``returned``: the recipients that a report of failed
     delivery names, with the server's reason; None for any other mail. ``is_report``: it is a report of any kind, then
-    ``about`` are the Message-IDs that stand in it.
+    ``about`` are the Message-IDs of the mails that stand in it, not of those which these answer.
     """
 
     sender: str
@@ -87,7 +88,7 @@ def read_answer(content: bytes, *, envelope_sender: str | None) -> Answer:
         ours=OUR_HEADER in headers,
         is_report=is_report,
         returned=failures_in(mail) if is_report else None,
-        about=tuple(_MESSAGE_ID.findall(content.decode("latin-1"))) if is_report else (),
+        about=tuple(_ITS_MESSAGE_ID.findall(content.decode("latin-1"))) if is_report else (),
         headers=headers,
     )
 

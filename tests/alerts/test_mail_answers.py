@@ -8,27 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from alerts import mail_answers
-from alerts.models import Destination, Incident, IncidentEvent, Ticket, TicketRemark
-from msp.channels.ticket_mail import destination_address, ticket_address
-from msp.outbox.models import InboundEvent, LaneAttempt
-from msp.tenants.models import AuditEntry
-from tests.alerts.test_ticket_flow import FAILED, Play
+from msp.channels.ticket_mail import Arrived, keep, ticket_address
+from msp.outbox.models import InboundEvent
+from tests.alerts.post import DESK, Post
+from tests.alerts.test_ticket_flow import FAILED
 from tests.channels.running_listener import RunningListener
 from tests.doubles.mailbox import Mailbox
-from tests.integrations.tickets.configs import email_json
-from tests.world import make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RECORDED = Path(__file__).parents[1] / "fixtures" / "ticket_mails"
-DESK = "Help Desk <desk@tickets.example>"
 
 
 @pytest.fixture
@@ -41,79 +34,6 @@ def mailbox() -> Iterator[Mailbox]:
 def listener(transactional_db: None) -> Iterator[RunningListener]:
     with RunningListener() as running:
         yield running
-
-
-class Post:
-    """One failing job whose ticket was mailed, and what comes back."""
-
-    def __init__(self, mailbox: Mailbox, listener: RunningListener, **config: Any) -> None:
-        self.mailbox, self.listener = mailbox, listener
-        self.play = Play(make_world())
-        values = email_json(mailbox.port, replies="listener", **config)
-        self.row = self.play.destination("email", values)
-        self.play.run("failure", **FAILED)
-        self.play.deliver()
-        self.numbers = iter(range(1, 1000))
-
-    @property
-    def tenant(self) -> Any:
-        return self.play.world.tenant
-
-    @property
-    def first(self) -> EmailMessage:
-        return self.mailbox.messages()[0]
-
-    @property
-    def secret(self) -> str:
-        """Where our mail asks for answers."""
-        return str(self.first["Reply-To"].addresses[0].addr_spec)
-
-    @property
-    def system_address(self) -> str:
-        return destination_address(self.tenant.pk, self.row.pk, domain="localhost")
-
-    def answer(self, text: str = "We look at it.", *, to: str = "", sender: str = DESK, **headers: str) -> None:
-        """An answer by mail, taken."""
-        message = EmailMessage(policy=SMTP)
-        message["From"], message["To"] = sender, to or self.secret
-        given = {
-            "Message-ID": f"<answer-{next(self.numbers)}@tickets.example>",
-            "Subject": f"Re: {self.first['Subject']}",
-        }
-        for name, value in {**given, **{name.replace("_", "-"): value for name, value in headers.items()}}.items():
-            message[name] = value
-        message.set_content(text)
-        self.send(message.as_bytes(), to=to)
-
-    def send(self, content: bytes, *, to: str = "", envelope: str = "desk@tickets.example") -> None:
-        self.listener.send(content, to or self.secret, sender=envelope)
-        self.take()
-
-    def take(self) -> int:
-        self.play.wait(minutes=1)
-        InboundEvent.objects.of(self.tenant).filter(state="waiting").update(received_at=self.play.now)
-        return mail_answers.take_waiting(now=lambda: self.play.now)
-
-    def remarks(self) -> list[str]:
-        rows = TicketRemark.objects.of(self.tenant).order_by("id")
-        return [f"{row.author}: {row.text}" for row in rows]
-
-    def refusals(self) -> tuple[int, str]:
-        row = Destination.objects.of(self.tenant).get(pk=self.row.pk)
-        return row.callbacks_refused, row.last_refusal
-
-    def events(self) -> list[str]:
-        rows = IncidentEvent.objects.of(self.tenant).filter(incident=self.play.incident()).order_by("seq")
-        return [f"{row.kind}: {row.text}" for row in rows]
-
-    def sent_after(self, action: Any) -> int:
-        """How many mails of ours an action brings about."""
-        before = len(self.mailbox.kept)
-        action()
-        self.play.deliver()
-        self.play.sweep()
-        self.play.deliver()
-        return len(self.mailbox.kept) - before
 
 
 @pytest.fixture
@@ -281,7 +201,7 @@ def test_our_own_mail_back_is_dropped_and_counted(post: Post) -> None:
 # --- numbers and status --------------------------------------------------------------------------------------------
 
 
-def recorded(name: str, post: Post, *, old: str, to: str = "") -> bytes:
+def recorded(name: str, post: Post, *, old: str) -> bytes:
     """A recorded mail of a real system, about our ticket and from the address of its queue."""
     content = (RECORDED / name).read_bytes().replace(b"\r\n", b"\n")
     reference = post.play.ticket().reference
@@ -350,8 +270,6 @@ def test_no_status_is_read_from_free_text_or_from_another_systems_marks(post: Po
 
 def test_a_closing_needs_an_address_that_others_do_not_know(mailbox: Mailbox, listener: RunningListener) -> None:
     """By a reference alone, which stands in every subject, a mail is only shown."""
-    from msp.channels.ticket_mail import Arrived, keep
-
     post = desk_for(mailbox, listener, "rt", "backups@rt.test")
     content = recorded("rt-resolved.eml", post, old="Acme Dental: no successful backup")
     keep(post.tenant.pk, Arrived(content, post.play.now, "imap"), (), now=post.play.now)
