@@ -7,8 +7,6 @@ environment are not used. What failed, and whether the other side may have acted
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import socket
 import time
@@ -20,15 +18,17 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
+from integrations import redacting
 from integrations.addresses import Address, resolve
 from integrations.connecting import CutOff, any_signer, tls_context, what_happened
 from integrations.errors import DeliveryFailure, NotThere, OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.recording import Recorder
 
 MAX_ANSWER_BYTES = 1_000_000
 MAX_EXCERPT = 200  # characters of an answer that are quoted in a failure
@@ -38,7 +38,7 @@ _METHOD = re.compile(r"[A-Z]{3,10}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _CHUNK_BYTES = 16_384
-_SHORTEST_SECRET_PART = 6
+_EXCERPT_BYTES = 8_000
 OTHER_CERTIFICATE = "showed another certificate than the one whose fingerprint is set"
 
 
@@ -70,6 +70,7 @@ def call(
     allow_private: bool = False,
     max_answer_bytes: int = MAX_ANSWER_BYTES,
     secrets: tuple[str, ...] = (),
+    record: Recorder | None = None,
 ) -> Answer:
     """One request whose answer was a success (2xx); anything else is raised as the failure it means.
 
@@ -77,6 +78,8 @@ def call(
     or a proxy before it may fail after the work was done; to a read it is temporary. A redirect and any other 4xx are
     permanent, the latter with a short excerpt of the answer; 408 and 425 are temporary. ``secrets`` stand in no text.
     """
+    if record is not None:
+        record.hide(*secrets)
     answer = exchange(
         method,
         url,
@@ -85,6 +88,7 @@ def call(
         deadline_seconds=deadline_seconds,
         allow_private=allow_private,
         max_answer_bytes=max_answer_bytes,
+        record=record,
     )
     if 200 <= answer.status < 300:
         return answer
@@ -101,20 +105,42 @@ def exchange(
     allow_private: bool = False,
     max_answer_bytes: int = MAX_ANSWER_BYTES,
     fingerprint: str = "",
+    record: Recorder | None = None,
 ) -> Answer:
     """One request and its answer whatever the status; raises only when there is no usable answer.
 
     Before anything was sent a failure is temporary (or permanent, for a URL that may not be called). Afterwards the
     outcome of a write is unknown; a read can be repeated, so its failure is temporary. ``fingerprint`` (SHA-256, 64
-    hexadecimal digits) names the one certificate that is trusted, whoever signed it.
+    hexadecimal digits) names the one certificate that is trusted, whoever signed it. ``record`` takes note of both.
     """
-    cut_off = CutOff(time.monotonic() + deadline_seconds)
     target = replace(_parse_target(url), fingerprint=fingerprint)
     _refuse_bad_request(method, headers or {})
+    note = partial(
+        (record or Recorder()).note, method, url, began=time.monotonic(), headers=headers or {}, body=body or b""
+    )
+    try:
+        answer = _exchange(target, method, headers or {}, body, deadline_seconds, allow_private, max_answer_bytes)
+    except DeliveryFailure as failure:
+        note(failure=failure.reason)
+        raise
+    note(status=answer.status, answer_headers=answer.headers, answer=answer.body)
+    return answer
+
+
+def _exchange(
+    target: _Target,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    deadline_seconds: float,
+    allow_private: bool,
+    max_answer_bytes: int,
+) -> Answer:
+    cut_off = CutOff(time.monotonic() + deadline_seconds)
     addresses = resolve(target.host, target.port, allow_private=allow_private, deadline_seconds=deadline_seconds)
     with _connected(target, addresses, cut_off=cut_off) as connection:
         try:
-            answer = _send_and_read(connection, target, method, headers or {}, body, max_answer_bytes)
+            answer = _send_and_read(connection, target, method, headers, body, max_answer_bytes)
             if cut_off.passed():
                 raise TimeoutError  # an answer without a length that was cut would look whole
         except (OSError, HTTPError, HTTPException) as error:
@@ -139,7 +165,7 @@ def failure_of(answer: Answer, *, method: str, url: str, secrets: tuple[str, ...
         )
     if answer.status in (408, 425, 429, 503):
         return TemporaryFailure(f"{told}: it asks to come back later.", retry_after=retry_after_of(answer.headers))
-    reason = redact(f"{told}: {_excerpt(answer)}", secrets)
+    reason = f"{told}: {_excerpt(answer, secrets)}"
     if answer.status >= 500:
         return lost_answer(method, reason)
     if answer.status in (404, 410):
@@ -159,28 +185,8 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """``text`` with every secret replaced by ``***``: as given, URL-encoded, in parts, and inside Basic credentials."""
-    parts = {form for secret in secrets for form in _forms_of(secret)}
-    for part in sorted(parts, key=len, reverse=True):
-        text = text.replace(part, "***")
-    return text
-
-
-def _forms_of(secret: str) -> Iterator[str]:
-    words = [word for word in secret.split() if len(word) >= _SHORTEST_SECRET_PART]
-    for word in [secret, *words]:
-        yield word
-        yield quote(word, safe="")
-        yield base64.b64encode(word.encode()).decode()
-        decoded = _decode_basic(word)
-        yield from (part for part in (decoded, decoded.partition(":")[2]) if len(part) >= _SHORTEST_SECRET_PART)
-
-
-def _decode_basic(word: str) -> str:
-    try:
-        return base64.b64decode(word, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return ""
+    """``text`` with every form of every secret replaced by ``***``."""
+    return redacting.redact(text, secrets, mark="***")
 
 
 def _parse_target(url: str) -> _Target:
@@ -302,12 +308,17 @@ def _read_at_most(response: BaseHTTPResponse, limit: int, *, method: str, host: 
     return bytes(content)
 
 
-def _excerpt(answer: Answer) -> str:
-    text = answer.body[: MAX_EXCERPT * 8].decode("utf-8", "replace")
+def _excerpt(answer: Answer, secrets: tuple[str, ...]) -> str:
+    """The beginning of an answer. Secrets go before anything is cut, as half of one would not be found."""
+    raw = answer.body[:_EXCERPT_BYTES].decode("utf-8", "replace")
+    text = redacting.redact_named(redact(raw, secrets))
+    if len(answer.body) > _EXCERPT_BYTES:
+        text = text[: max(0, len(text) - redacting.margin_of(secrets))]
     if "html" in answer.headers.get("content-type", ""):
         text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return text[:MAX_EXCERPT] or "(an empty answer)"
+    nothing = "(an answer without words)" if answer.body.strip() else "(an empty answer)"
+    return redact(text, secrets)[:MAX_EXCERPT] or nothing
 
 
 def _date_of(value: str) -> datetime | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
+from integrations.recording import Recorder
+
 #: Ours, written into the ticket and searched for by ``find``; letters, digits and hyphens, such as "BL-1a2b3c4d".
 Reference = str
 Priority = Literal["low", "normal", "high", "urgent"]
@@ -66,13 +68,15 @@ class Call:
 
     ``deadline_seconds`` covers all of it: looking up the host, connecting, sending and reading, every request of the
     call together. ``idempotency_key`` is the same in every repeat of the same write. ``allow_private`` comes from the
-    operator's settings, never from a tenant: it permits addresses of the own network.
+    operator's settings, never from a tenant: it permits addresses of the own network. ``record`` takes note of every
+    request and answer, for people to read.
     """
 
     now: datetime
     deadline_seconds: float
     idempotency_key: str = ""
     allow_private: bool = False
+    record: Recorder = field(default_factory=Recorder, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class Api:
             deadline_seconds=max(0.0, self._until - time.monotonic()),
             allow_private=self.call.allow_private,
             secrets=self.secrets,
+            record=self.call.record,
         )
 
 

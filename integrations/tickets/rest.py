@@ -228,6 +228,7 @@ class _Client:
             deadline_seconds=max(0.0, self._until - time.monotonic()),
             allow_private=self._call.allow_private,
             secrets=self._secrets,
+            record=self._call.record,
         )
 
 

@@ -1,0 +1,138 @@
+"""Takes secrets out of texts that people may read: failures, logs, and what was sent and received.
+
+A known secret is found as it was given, word by word, and as URLs, JSON, HTML, Basic credentials and base64 write it.
+What was not known before, such as the token in an answer to a log-in, is found by the name that stands before it.
+Whoever cuts a text cuts it afterwards: half a secret would not be found.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
+
+MARK = "…"
+
+#: Words shorter than this are everyday ones, and stay when they are only a part of a secret.
+_SHORTEST_PART = 6
+#: As long as an encoding can make one character of a secret.
+_WIDEST = 8
+
+_NAME = (
+    r"[\w.-]{0,60}(?:token|secret|passwo?r?d|passphrase|pwd|api_?-?key|access_?-?key|private_?-?key|authoriz|credential|"
+    r"signature|session|cookie|csrf|jwt)[\w.-]{0,60}"
+)
+_NAMED = (
+    # JSON, and JSON inside a text of JSON
+    re.compile(rf"""(\\*["']{_NAME}\\*["']\s{{0,9}}:\s{{0,9}})("(?:[^"\\]|\\.)*"?|\\+"[^"]*"?|-?\d[\d.eE+-]*)""", re.I),
+    re.compile(rf"((?:^|[?&;\s\"']){_NAME}=)([^&\s\"'<>]+)", re.I),
+    re.compile(rf"(<{_NAME}>)([^<]+)", re.I),
+    re.compile(rf"""(name=["']?{_NAME}["']?[^<>]{{0,200}}?value=["']?)([^"'<>]+)""", re.I),
+    re.compile(rf"(^[ \t]*{_NAME}[ \t]*:[ \t]*)(\S[^\r\n]*)", re.I | re.M),
+    re.compile(r"(\bBearer )([\w.~+/=-]{8,})", re.I),
+)
+_IN_QUERIES = re.compile(rf"([?&](?:{_NAME}|key|code|sig|auth|pass|pw)=)([^&#]+)", re.I)
+
+
+def redact(text: str, secrets: tuple[str, ...], *, mark: str = MARK) -> str:
+    """``text`` with ``mark`` for every form of every secret."""
+    for form in _forms_of_all(tuple(sorted(set(secrets)))):
+        text = text.replace(form, mark)
+    return text
+
+
+def redact_named(text: str) -> str:
+    """``text`` without the values of what is named like a secret."""
+    for pattern in _NAMED:
+        text = pattern.sub(rf"\1{MARK}", text)
+    return text
+
+
+def redact_address(url: str, secrets: tuple[str, ...]) -> str:
+    """A URL without secrets, also those that only its query's names give away."""
+    return _IN_QUERIES.sub(rf"\1{MARK}", redact(url, secrets))
+
+
+def margin_of(secrets: tuple[str, ...]) -> int:
+    """Characters at the end of a text that was cut which may be the beginning of a secret."""
+    return _WIDEST * max(map(len, secrets), default=0)
+
+
+@lru_cache(maxsize=256)
+def _forms_of_all(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """The longest first, so that none is found inside another."""
+    forms = {form for secret in secrets for form in _forms_of(secret)}
+    return tuple(sorted(forms - {""}, key=len, reverse=True))
+
+
+def _forms_of(secret: str) -> set[str]:
+    parts = set(_parts_of(secret))
+    parts |= {form for part in parts for form in _as_bytes(part)}
+    parts |= {form for part in parts for form in _written(part)}
+    return parts | {form for part in parts for form in _escaped(part)}
+
+
+def _parts_of(secret: str) -> Iterator[str]:
+    """The secret, its words, and the name and password in words that are Basic credentials."""
+    words = [word for word in secret.split() if len(word) >= _SHORTEST_PART]
+    for word in (secret, *words):
+        yield word
+        decoded = _decode_basic(word)
+        yield from (part for part in (decoded, decoded.partition(":")[2]) if len(part) >= _SHORTEST_PART)
+
+
+def _decode_basic(word: str) -> str:
+    try:
+        return base64.b64decode(word, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _as_bytes(text: str) -> Iterator[str]:
+    """Its bytes read as Latin-1, in hexadecimal, and in base64: alone and as a part of something longer."""
+    raw = text.encode("utf-8", "replace")
+    yield raw.decode("latin-1")
+    yield base64.b64encode(raw).decode()
+    yield base64.urlsafe_b64encode(raw).decode()
+    if len(raw) < _SHORTEST_PART:
+        return
+    yield raw.hex()
+    for before in range(3):
+        # Only those characters that depend on nothing that stands before or behind.
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        yield base64.b64encode(b"\0" * before + raw).decode()[first:last]
+        yield base64.urlsafe_b64encode(b"\0" * before + raw).decode()[first:last]
+
+
+def _written(text: str) -> Iterator[str]:
+    """As URLs, forms and HTML have it."""
+    yield text
+    for encoded in (quote(text, safe=""), quote(text), quote_plus(text), _all_encoded(text)):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+    escaped = html.escape(text)
+    yield escaped
+    yield html.escape(text, quote=False)
+    yield escaped.replace("&#x27;", "&#39;")
+    yield escaped.replace("&quot;", "&#34;")
+
+
+def _all_encoded(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "replace"))
+
+
+def _escaped(text: str) -> Iterator[str]:
+    """As JSON has it, with and without letters outside ASCII and marks of HTML, and once more inside JSON."""
+    for ascii_only in (True, False):
+        plain = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        careful = re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", plain)
+        for once in (plain, plain.replace("/", "\\/"), careful, careful.replace("/", "\\/")):
+            yield once
+            yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
+            yield re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), once)
+    yield "".join(f"\\u{ord(character):04x}" for character in text)
