@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import getaddresses, parsedate_to_datetime
 
 from integrations.logs.mime import Leaf, Mail, payload_of, take_apart, text_of
 from integrations.logs.page_text import html_to_text
@@ -74,11 +74,11 @@ def read_answer(content: bytes, *, envelope_sender: str | None) -> Answer:
     """Raises BadMail for one that breaks a limit. ``envelope_sender`` "": the null sender, None: not known."""
     mail = take_apart(content)
     headers = headers_of(mail.messages[0])
-    name, address = parseaddr(headers.get("from", ""))
+    name, address = writer_of(mail.messages[0])
     is_report = mail.messages[0].get_content_type() == "multipart/report"
     return Answer(
         sender=address.lower()[:320],
-        name=" ".join(name.split())[:200],
+        name=name[:200],
         subject=headers.get("subject", "")[:1000],
         text=written_anew(text_in(mail)),
         written_at=date_of(headers.get("date", "")),
@@ -91,6 +91,12 @@ def read_answer(content: bytes, *, envelope_sender: str | None) -> Answer:
         about=tuple(_ITS_MESSAGE_ID.findall(content.decode("latin-1"))) if is_report else (),
         headers=headers,
     )
+
+
+def writer_of(message: Message) -> tuple[str, str]:
+    """Name and address in From, taken apart before it is decoded; ("", "") unless it names exactly one."""
+    told = getaddresses([str(value)[:LONGEST_HEADER] for value in message.get_all("From", [])])
+    return (decoded(told[0][0]), decoded(told[0][1])) if len(told) == 1 else ("", "")
 
 
 def headers_of(message: Message) -> dict[str, str]:
