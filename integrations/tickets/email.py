@@ -26,6 +26,7 @@ from integrations.configuration import secrets_of
 from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.http import redact
+from integrations.smtp_recording import ListeningSMTP, Talk, noted
 from integrations.tickets.contract import (
     Ability,
     Call,
@@ -251,12 +252,20 @@ def _send(config: Config, message: EmailMessage, *, call: Call) -> None:
     with _session(config, call) as (server, cut_off):
         _name_addresses(server, config)
         _refuse_unless(server.docmd("DATA"), 354, "the start of the mail", config)
+        server.talk.mail = _readable(message)
         try:
             server.send(_with_doubled_dots(content) + b".\r\n")
             reply = server.getreply()
         except (OSError, smtplib.SMTPException) as error:
             raise OutcomeUnknown(f"{config.host} {what_happened(error, cut_off)} after the mail was sent.") from None
         _refuse_unless(reply, 250, "the mail", config)
+
+
+def _readable(message: EmailMessage) -> bytes:
+    """The mail as people read it: its headers, and its text without the coding that it travels in."""
+    part = message.get_body(("plain",))
+    headers = "\n".join(f"{name}: {value}" for name, value in message.items())
+    return f"{headers}\n\n{part.get_content() if part else ''}".encode()
 
 
 def _with_doubled_dots(content: bytes) -> bytes:
@@ -277,20 +286,28 @@ def _refuse_unless(reply: tuple[int, bytes], expected: int, what: str, config: C
     code, text = reply
     if code == expected or (expected == 250 and code == 251):
         return
-    told = " ".join(text.decode("utf-8", "replace").split())[:200]
-    reason = redact(f"{config.host} refused {what}: {code} {told}", secrets_of(config))
+    told = redact(" ".join(text.decode("utf-8", "replace").split()), secrets_of(config))[:200]
+    reason = f"{config.host} refused {what}: {code} {told}"
     raise TemporaryFailure(reason) if code < 500 else PermanentFailure(reason)
 
 
 @contextmanager
-def _session(config: Config, call: Call) -> Iterator[tuple[smtplib.SMTP, CutOff]]:
+def _session(config: Config, call: Call) -> Iterator[tuple[_Server, CutOff]]:
+    """A connection as ``_connected`` makes it, noted for people to read."""
+    call.record.hide(*secrets_of(config))
+    with noted(call.record, config.host, config.port) as talk, _connected(config, call, talk) as connected:
+        yield connected
+
+
+@contextmanager
+def _connected(config: Config, call: Call, talk: Talk) -> Iterator[tuple[_Server, CutOff]]:
     """A greeted, encrypted and logged-in connection; what breaks before the mail's text is temporary."""
     cut_off = CutOff(time.monotonic() + call.deadline_seconds)
     addresses = resolve(
         config.host, config.port, allow_private=call.allow_private, deadline_seconds=call.deadline_seconds
     )
     try:
-        with closing(_Server(config, addresses, cut_off)) as server:
+        with closing(_Server(config, addresses, cut_off, talk)) as server:
             _prepare(server, config)
             yield server, cut_off
             _leave(server)
@@ -300,7 +317,7 @@ def _session(config: Config, call: Call) -> Iterator[tuple[smtplib.SMTP, CutOff]
         cut_off.stop()
 
 
-def _prepare(server: smtplib.SMTP, config: Config) -> None:
+def _prepare(server: _Server, config: Config) -> None:
     _refuse_unless(server.ehlo(), 250, "the greeting", config)
     if config.security == "starttls":
         _start_tls(server, config)
@@ -315,9 +332,10 @@ def _start_tls(server: smtplib.SMTP, config: Config) -> None:
     _refuse_unless(server.ehlo(), 250, "the greeting", config)
 
 
-def _log_in(server: smtplib.SMTP, config: Config) -> None:
+def _log_in(server: _Server, config: Config) -> None:
     try:
-        server.login(config.username, config.password)
+        with server.talk.unheard():
+            server.login(config.username, config.password)
     except smtplib.SMTPResponseException as refused:
         text = refused.smtp_error if isinstance(refused.smtp_error, bytes) else str(refused.smtp_error).encode()
         _refuse_unless((refused.smtp_code, text), 235, "the user name or password", config)
@@ -333,10 +351,11 @@ def _leave(server: smtplib.SMTP) -> None:
         return
 
 
-class _Server(smtplib.SMTP):
+class _Server(ListeningSMTP):
     """An SMTP client that dials only checked addresses; the certificate is checked against the host's name."""
 
-    def __init__(self, config: Config, addresses: tuple[Address, ...], cut_off: CutOff) -> None:
+    def __init__(self, config: Config, addresses: tuple[Address, ...], cut_off: CutOff, talk: Talk) -> None:
+        self.talk = talk
         self._addresses = addresses
         self._cut_off = cut_off
         self._tls_at_once = config.security == "tls"

@@ -266,3 +266,29 @@ def test_a_bad_configuration_is_named_by_field(field: str, value: object) -> Non
         config_from_json(email.Config, email_json(25) | {field: value})
     assert caught.value.field == field
     assert "only a password" not in str(caught.value)
+
+
+def test_mail_and_conversation_are_kept_for_people_to_read_without_the_log_in() -> None:
+    with Mailbox(demand_login=True) as server:
+        call = a_call()
+        config = config_for(server, username=USER, password=PASSWORD)
+        email.create(config, replace(TICKET, text=TicketText("Plätze", f"Überfällig, {PASSWORD}")), call=call)
+    (kept,) = call.record.exchanges()
+    assert (kept.method, kept.address, kept.status) == ("SMTP", f"smtp://127.0.0.1:{server.port}", 250)
+    assert "Subject: [BL-1a2b3c4d] Plätze" in kept.request
+    assert kept.request.endswith("Überfällig, …\n")
+    assert "> AUTH …" in kept.answer
+    assert "> RCPT TO:<desk@tickets.example>" in kept.answer
+    assert "334" not in kept.answer
+    assert PASSWORD not in str(kept)
+
+
+def test_a_refusal_is_kept_with_the_reply_that_told_it(mailbox: Mailbox) -> None:
+    mailbox.fail_next("refuse recipient")
+    call = a_call()
+    with pytest.raises(PermanentFailure):
+        email.create(config_for(mailbox), TICKET, call=call)
+    (kept,) = call.record.exchanges()
+    assert kept.status == 550
+    assert "No such mailbox" in kept.failure
+    assert kept.request == "", "the mail was never sent"
