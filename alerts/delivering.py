@@ -9,19 +9,26 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 
 from alerts import failing, pacing
 from alerts.answer_routes import values_for_mail
 from alerts.confirming import confirm_created, confirm_told
-from alerts.errands import Errand, company_of, letter, may_have_closed, next_sequence, read_errand, tickets_of
-from alerts.letters import first_letter
+from alerts.errands import (
+    Errand,
+    company_of,
+    letter,
+    may_have_closed,
+    next_sequence,
+    opening,
+    read_errand,
+    tickets_of,
+)
 from alerts.models import Ticket
 from alerts.ticketing import new_reference
 from integrations.configuration import BadConfig
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
-from integrations.tickets.contract import NewTicket, Priority, TicketText
+from integrations.tickets.contract import NewTicket, Priority
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
 
@@ -146,13 +153,9 @@ def create(errand: Errand, *, now: datetime) -> None:
         return
     ticket = errand.ticket
     tickets_of(errand).update(create_attempted_at=now, thread={**ticket.thread, "attempted": str(errand.last_seq)})
-    cards = [update.card for update in errand.updates if update.card is not None and update.card.is_open]
-    body = first_letter(list({card.uid: card for card in cards}.values()), base_url=settings.BACKLEDGER.base_url)
-    if "before" in ticket.thread:
-        body = f"This continues ticket {ticket.thread['before']}, which was closed there.\n\n{body}"
     new = NewTicket(
         reference=ticket.reference,
-        text=TicketText(subject=ticket.subject, body=body),
+        text=opening(errand),
         priority=PRIORITIES[ticket.severity],
         client=ticket.client.name if ticket.client else "",
         company=company_of(ticket),

@@ -12,9 +12,12 @@ from typing import Any
 from django.conf import settings
 
 from alerts.answer_routes import values_for_mail
-from alerts.letters import Update, update_letter
+from alerts.card_loading import load_cards
 from alerts.models import ClientCompany, Destination, Ticket, TicketUpdate
-from alerts.ticketing import SOLVED, load_cards
+from alerts.ticketing import SOLVED
+from alerts.words.cards import Update
+from alerts.words.languages import language_of
+from alerts.words.letters import first_letter, update_letter
 from integrations.configuration import config_from_json
 from integrations.tickets import GATEWAYS
 from integrations.tickets.contract import Call, Gateway, Thread, TicketText
@@ -95,6 +98,22 @@ def next_sequence(errand: Errand) -> int:
     return int(errand.ticket.thread.get("sequence", "0")) + 1
 
 
+def opening(errand: Errand) -> TicketText:
+    """The first message: every problem that is still there."""
+    ticket, language = errand.ticket, language_of("")
+    cards = {update.card.uid: update.card for update in errand.updates if update.card is not None}
+    before = ticket.thread.get("before")
+    told = first_letter(
+        [card for card in cards.values() if card.is_open],
+        language=language,
+        base_url=settings.BACKLEDGER.base_url,
+        opening=language.say("continues", ticket=before) if before else "",
+    )
+    return TicketText(subject=ticket.subject, body=told.text, html=told.html)
+
+
 def letter(errand: Errand) -> TicketText:
-    body = update_letter(errand.updates, base_url=settings.BACKLEDGER.base_url) or SOLVED
-    return TicketText(subject=errand.ticket.subject, body=body)
+    """A further message, or the last."""
+    base_url = settings.BACKLEDGER.base_url
+    told = update_letter(errand.updates, language=language_of(""), base_url=base_url, solved=SOLVED)
+    return TicketText(subject=errand.ticket.subject, body=told.text, html=told.html)

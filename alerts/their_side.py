@@ -18,8 +18,8 @@ from alerts.acting import acknowledging
 from alerts.deciding import Change, ChangeKind
 from alerts.incident_rows import Stored, lock_by_id
 from alerts.incidents import write_touched
-from alerts.letters import one_line
 from alerts.models import Destination, Incident, Ticket, TicketRemark
+from alerts.words.cards import one_line
 from integrations.tickets import Remark, Standing
 from msp.outbox.models import Lane
 

@@ -8,7 +8,7 @@ opened beside it. Every change is a numbered update, and the ticket's lane is ma
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,11 @@ import orjson
 from django.db import connection
 
 from alerts.capping import shared_groups
+from alerts.card_loading import load_cards
 from alerts.facts import SEVERITIES, Severity
-from alerts.letters import Card, ticket_subject
 from alerts.routing import SHARED, Routed
-from alerts.rules import KINDS
+from alerts.words.languages import language_of
+from alerts.words.letters import ticket_subject
 from msp.outbox import lanes
 
 #: The last words of a ticket.
@@ -133,7 +134,7 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
                 "group_key": routed.group_key,
                 "reference": new_reference(),
                 "client_id": None if routed.group_key == SHARED else step.client_id,
-                "subject": ticket_subject(card, group_key=routed.group_key),
+                "subject": ticket_subject(card, group_key=routed.group_key, language=language_of("")),
                 "severity": step.severity,
             },
         )
@@ -274,52 +275,6 @@ def write_updates(tenant_id: int, tickets: Sequence[TicketRow], *, now: datetime
             [now, orjson.dumps(rows).decode(), tenant_id],
         )
     lanes.mark(tenant_id, "ticket", [ticket.id for ticket in tickets], now=now)
-
-
-CARDS = """
-SELECT incident.id, incident.kind, incident.severity, incident.state, incident.summary, incident.since,
-       incident.lines, incident.close_reason, coalesce(client.name, ''), coalesce(server.name, ''),
-       coalesce(job.name, ''), coalesce(machine.name, ''), state.last_good_at, incident.uid,
-       coalesce(client.timezone, 'UTC'), coalesce(job.product, '')
-FROM alerts_incident incident
-LEFT JOIN estate_client client ON client.id = incident.client_id
-LEFT JOIN estate_backupserver server ON server.id = incident.server_id
-LEFT JOIN backups_backupjob job ON job.id = incident.job_id
-LEFT JOIN backups_jobstate state ON state.job_id = incident.job_id
-LEFT JOIN estate_selection selection ON selection.id = incident.selection_id
-LEFT JOIN estate_machine machine ON machine.id = selection.machine_id
-WHERE incident.tenant_id = %s AND incident.id = ANY(%s)
-"""
-
-
-def load_cards(tenant_id: int, incident_ids: Collection[int]) -> dict[int, Card]:
-    """What letters say of incidents, by id, in one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(CARDS, [tenant_id, sorted(incident_ids)])
-        return {row[0]: read_card(row) for row in cursor.fetchall()}
-
-
-def read_card(row: Sequence[Any]) -> Card:
-    lines = orjson.loads(row[6]) if isinstance(row[6], str) else row[6]
-    rule = KINDS.get(row[1])
-    return Card(
-        kind=row[1],
-        label=rule.LABEL if rule else row[1],
-        severity=row[2],
-        is_open=row[3] == "open",
-        summary=row[4],
-        since=row[5],
-        lines=tuple(lines),
-        close_reason=row[7],
-        client=row[8],
-        server=row[9],
-        job=row[10],
-        machine=row[11],
-        last_good_at=row[12],
-        uid=str(row[13]),
-        zone=row[14] or "UTC",
-        product=row[15],
-    )
 
 
 def require_route(step: Step) -> Routed:
