@@ -26,8 +26,11 @@ class RemarkRow:
 
 @dataclass(frozen=True)
 class TheirSide:
-    """A ticket as it was when we last looked; ``looked_at`` None: it was never looked at, or cannot be."""
+    """A ticket as it was when we last looked; ``looked_at`` None: it was never looked at, or cannot be. ``number``: the
+    one it has there, where its id is none.
+    """
 
+    number: str
     status: str
     assignee: str
     looked_at: datetime | None
@@ -41,6 +44,7 @@ def read_their_side(reach: Reach, ticket_id: int) -> TheirSide:
     ticket: Ticket = Ticket.objects.of(reach.tenant_id).get(pk=ticket_id)
     rows = TicketRemark.objects.of(reach.tenant_id).filter(ticket=ticket_id).order_by("-id")[:MOST_REMARKS]
     return TheirSide(
+        number=ticket.their_number,
         status=ticket.their_status,
         assignee=ticket.their_assignee,
         looked_at=ticket.looked_at,

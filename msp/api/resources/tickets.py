@@ -34,7 +34,10 @@ class TicketSerializer(serializers.Serializer[Any]):
     destination = NamedSerializer()
     wanted_state = WordField(WANTED)
     confirmed_state = WordField(CONFIRMED, help_text="What the other system has confirmed.")
-    external_id = serializers.CharField(help_text="Its number in the other system.")
+    external_id = serializers.CharField(help_text="Its id in the other system; of a mail its Message-ID.")
+    external_number = serializers.CharField(
+        source="their_number", help_text="The number that the other system gave a mail, where one told us."
+    )
     external_url = serializers.CharField()
     opened_at = serializers.DateTimeField()
     created_there_at = serializers.DateTimeField(allow_null=True)
@@ -98,6 +101,7 @@ EXAMPLE = {
     "wanted_state": "open",
     "confirmed_state": "open",
     "external_id": "4711",
+    "external_number": "",
     "external_url": "https://tickets.example/4711",
     "opened_at": "2026-11-23T22:00:04Z",
     "created_there_at": "2026-11-23T22:00:09Z",

@@ -13,9 +13,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from alerts.answer_routes import address_for_system
 from alerts.callback_addresses import address_of
 from alerts.models import Destination
-from integrations.tickets import GATEWAYS, Choice, Gateway, describe
+from integrations.tickets import GATEWAYS, BadConfig, Choice, Gateway, config_from_json, describe, email
 from msp.dashboard.changes import destinations as changes
 from msp.dashboard.changes.companies import keeps_companies
 from msp.dashboard.form_pages import FormPage, edit
@@ -141,7 +142,18 @@ def _about(row: Destination) -> dict[str, Any]:
         "offers_values": any(item.looked_up for item in describe(gateway.Config)),
         "keeps_companies": keeps_companies(row),
         "callback_address": address_of(row, base_url=settings.BACKLEDGER.base_url) if _takes_calls(gateway) else "",
+        "answers": _answers(row),
     }
+
+
+def _answers(row: Destination) -> str | None:
+    """The address for a ticket system's answers, "" where none are wanted; None where they do not come by mail."""
+    if row.gateway != "email":
+        return None
+    try:
+        return address_for_system(row, config_from_json(email.Config, row.config))
+    except BadConfig:
+        return ""
 
 
 def _takes_calls(gateway: Gateway) -> bool:
