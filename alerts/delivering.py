@@ -25,6 +25,7 @@ from alerts.errands import (
     tickets_of,
 )
 from alerts.models import Ticket
+from alerts.ticket_calls import keep_sent
 from alerts.ticketing import new_reference
 from integrations.configuration import BadConfig
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
@@ -80,6 +81,8 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         lanes.note_attempt(claim, action=action, outcome="unknown", detail=failure.reason, now=now)
         settle_unknown(errand, action=action, reason=failure.reason, now=now)
         spare(errand, reason=failure.reason, now=now)
+    finally:
+        keep_sent(errand.ticket, errand.record, action=action, now=now)
 
 
 def is_held_back(errand: Errand, action: str, *, now: datetime) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from alerts.words.cards import Update
 from alerts.words.languages import language_of
 from alerts.words.letters import first_letter, update_letter
 from integrations.configuration import config_from_json
+from integrations.recording import Recorder
 from integrations.tickets import GATEWAYS
 from integrations.tickets.contract import Call, Gateway, Thread, TicketText
 from msp.outbox import lanes
@@ -38,6 +39,7 @@ class Errand:
     incidents: tuple[tuple[int, int], ...]
     last_seq: int
     allow_private: bool
+    record: Recorder = field(default_factory=Recorder)
 
     def call(self, *, action: str, now: datetime) -> Call:
         """The idempotency key names the ticket, the action and how far it tells: a repeat has the same."""
@@ -46,6 +48,7 @@ class Errand:
             deadline_seconds=lanes.CALL_DEADLINE.total_seconds(),
             idempotency_key=f"{self.ticket.reference}.{action}.{self.last_seq}",
             allow_private=self.allow_private,
+            record=self.record,
         )
 
     @property

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection
 from alerts import pacing
 from alerts.models import Ticket
 from alerts.their_side import take_over
+from alerts.ticket_calls import keep_look
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import DeliveryFailure
 from integrations.tickets import GATEWAYS
@@ -80,18 +81,20 @@ def look_at(tenant_id: int, ticket_id: int, *, now: datetime, allow_private: boo
     if wait is not None:
         set_clock(ticket, claimed=claimed, check=now + wait)
         return
-    gateway = GATEWAYS[ticket.destination.gateway]
+    gateway, call = GATEWAYS[ticket.destination.gateway], look_call(now, allow_private=allow_private)
     try:
         standing = gateway.read(
             config_from_json(gateway.Config, ticket.destination.config),
             Thread(ticket.reference, ticket.external_id, ticket.thread),
-            call=look_call(now, allow_private=allow_private),
+            call=call,
         )
     except (DeliveryFailure, BadConfig) as failure:
         log.info("ticket %s of tenant %s could not be read: %s", ticket_id, tenant_id, failure)
+        keep_look(ticket, call.record, changed=False, now=now)
         return
-    is_taken = take_over(tenant_id, ticket_id, standing, asked_at=now, now=now)
-    set_clock(ticket, claimed=claimed, check=now + (after if is_taken else SOON))
+    news = take_over(tenant_id, ticket_id, standing, asked_at=now, now=now)
+    keep_look(ticket, call.record, changed=news is not None and news.is_any, now=now)
+    set_clock(ticket, claimed=claimed, check=now + (SOON if news is None else after))
 
 
 def first_look_after(ticket: Ticket) -> timedelta | None:

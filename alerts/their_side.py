@@ -36,29 +36,35 @@ class News:
     values: dict[str, Any] = field(default_factory=dict)
     closed_there: bool = False
 
+    @property
+    def is_any(self) -> bool:
+        return bool(self.told or self.values)
+
     def tell(self, kind: ChangeKind, words: str) -> None:
         self.told.append((kind, words))
 
 
-def take_over(tenant_id: int, ticket_id: int, standing: Standing | None, *, asked_at: datetime, now: datetime) -> bool:
+def take_over(
+    tenant_id: int, ticket_id: int, standing: Standing | None, *, asked_at: datetime, now: datetime
+) -> News | None:
     """Bring our side in line with a ticket as it was there at ``asked_at``; None: it is gone.
 
-    False when the answer may be older than what we did since, so that it has to be asked again. Locks the incidents,
-    then the ticket.
+    Answers what was new; None when the answer may be older than what we did since, so that it has to be asked again.
+    Locks the incidents, then the ticket.
     """
     with transaction.atomic():
         ids = Incident.objects.of(tenant_id).filter(ticket=ticket_id, state="open").values_list("id", flat=True)
         incidents = [one for one in lock_by_id(tenant_id, list(ids)).values() if one.ticket_id == ticket_id]
         ticket = lock_ticket(tenant_id, ticket_id)
         if is_ours_newer(ticket, asked_at=asked_at):
-            return False
+            return None
         if ticket.wanted_state != "open" or ticket.confirmed_state == "none" or is_anothers(ticket, standing):
             Ticket.objects.of(tenant_id).filter(pk=ticket_id).update(looked_at=now)
-            return True
+            return News()
         news = compare(ticket, standing, now=now)
         Ticket.objects.of(tenant_id).filter(pk=ticket_id).update(looked_at=now, **news.values)
         write_news(ticket, incidents, news, now=now)
-    return True
+    return news
 
 
 def lock_ticket(tenant_id: int, ticket_id: int) -> Ticket:

@@ -138,6 +138,7 @@ def shown_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[
 
 def shown_text(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], *, size: int) -> str:
     """A body for people: text without secrets, cut; of anything else its size. ``size`` is that of the whole body."""
+    body = body[:_MOST_RAW]
     if not body:
         return ""
     encoding = {name.lower(): value for name, value in headers.items()}.get("content-encoding", "identity")

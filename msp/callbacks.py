@@ -20,6 +20,8 @@ from django.views.decorators.http import require_POST
 
 from alerts.looking import look_soon
 from alerts.models import Destination
+from alerts.ticket_calls import keep_callback
+from alerts.words.cards import one_line
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import DeliveryFailure, PermanentFailure
 from integrations.http import redact
@@ -48,22 +50,35 @@ def take_callback(request: HttpRequest, key: str) -> HttpResponse:
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         return JsonResponse({"detail": f"A callback may have {MAX_BODY_BYTES} bytes."}, status=413)
     try:
-        events = prove(row, request.headers, request.body, now=now)
+        events, secrets = prove(row, request.headers, request.body, now=now)
     except (DeliveryFailure, BadConfig) as failure:
         refuse(row, failure.reason)
         return JsonResponse({"detail": "The callback is not proven to come from the ticket system."}, status=401)
     if keep(row, events, now=now):
         wake_looking()
+    verdicts = {event.external_id[:200]: told_of(event) for event in events}
+    keep_callback(row, verdicts, dict(request.headers), request.body, secrets=secrets, now=now)
     return JsonResponse({"taken": len(events)}, status=202)
 
 
-def prove(row: Destination, headers: Mapping[str, str], body: bytes, *, now: datetime) -> tuple[TicketEvent, ...]:
-    """The events of a callback. Raises DeliveryFailure or BadConfig for one that is not proven; secrets taken out."""
+def told_of(event: TicketEvent) -> str:
+    """What we made of a callback, for people to read."""
+    status = f" It says that the ticket is now {one_line(event.status, length=100)}." if event.status else ""
+    return f"Proven; the ticket is looked at.{status}"
+
+
+def prove(
+    row: Destination, headers: Mapping[str, str], body: bytes, *, now: datetime
+) -> tuple[tuple[TicketEvent, ...], tuple[str, ...]]:
+    """The events of a callback, and the secrets that must not be shown with it.
+
+    Raises DeliveryFailure or BadConfig for one that is not proven; secrets taken out.
+    """
     gateway = GATEWAYS[row.gateway]
     config = config_from_json(gateway.Config, row.config)
     call = Call(now=now, deadline_seconds=SECONDS, allow_private=settings.BACKLEDGER.allow_private_destinations)
     try:
-        return gateway.read_webhook(config, dict(headers), body, call=call)
+        return gateway.read_webhook(config, dict(headers), body, call=call), secrets_of(config)
     except DeliveryFailure as failure:
         raise PermanentFailure(redact(failure.reason, secrets_of(config))) from None
 

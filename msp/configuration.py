@@ -38,6 +38,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "BACKLEDGER_DROP_FOLDER": ("", "folder that is watched for dropped logs; empty watches none"),
     "BACKLEDGER_DROP_SECONDS": ("10", "seconds in which a dropped file must stay as it is before it is taken"),
     "BACKLEDGER_DROP_KEEP_DAYS": ("30", "days for which taken files are kept in done/"),
+    "BACKLEDGER_CALL_LOG_DAYS": ("90", "days for which it is kept what was sent and received about each ticket"),
     "BACKLEDGER_PROCESS_IN_DOOR": ("true", "false leaves waking the worker to the scheduler (once a minute)"),
     "BACKLEDGER_PG_BIN": (
         "",
@@ -69,6 +70,7 @@ class Configuration:
     drop_folder: Path | None
     drop_seconds: int
     drop_keep_days: int
+    call_log_days: int
     process_in_door: bool
     log_level: str
     secure_cookies: bool
@@ -107,6 +109,7 @@ def read_configuration(variables: Mapping[str, str]) -> Configuration:
         drop_folder=checked_folder("BACKLEDGER_DROP_FOLDER", values["BACKLEDGER_DROP_FOLDER"]),
         drop_seconds=checked_int("BACKLEDGER_DROP_SECONDS", values["BACKLEDGER_DROP_SECONDS"], least=1),
         drop_keep_days=checked_int("BACKLEDGER_DROP_KEEP_DAYS", values["BACKLEDGER_DROP_KEEP_DAYS"], least=1),
+        call_log_days=checked_int("BACKLEDGER_CALL_LOG_DAYS", values["BACKLEDGER_CALL_LOG_DAYS"], least=1),
         process_in_door=checked_bool("BACKLEDGER_PROCESS_IN_DOOR", values["BACKLEDGER_PROCESS_IN_DOOR"]),
         log_level=checked_choice(
             "BACKLEDGER_LOG_LEVEL", values["BACKLEDGER_LOG_LEVEL"].upper(), ("DEBUG", "INFO", "WARNING", "ERROR")

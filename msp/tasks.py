@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
@@ -26,6 +27,7 @@ from alerts.marking import ensure_clocks
 from alerts.reports import verdicts
 from alerts.reports.mailing import deliver_report, freeze_due
 from alerts.sweeping import sweep as sweep_due
+from alerts.ticket_calls import forget_old as forget_old_calls
 from billing.collecting import deliver_collection
 from msp import partitions, pipeline
 from msp.celery import app
@@ -137,10 +139,11 @@ def look() -> int:
 
 @app.task
 def judge_nights() -> int:
-    """Write the verdicts of nights that are over, and forget those whose legal term is."""
+    """Write the verdicts of nights that are over, and forget those whose legal term is; old calls about tickets too."""
     close_old_connections()
     now = clock()
-    return verdicts.judge_nights(now=now) + verdicts.forget_old(now=now)
+    forgotten = verdicts.forget_old(now=now) + forget_old_calls(days=settings.BACKLEDGER.call_log_days, now=now)
+    return verdicts.judge_nights(now=now) + forgotten
 
 
 @app.task
