@@ -12,6 +12,7 @@ from django.conf import settings
 
 from alerts.models import Destination, Ticket
 from integrations.tickets import email
+from integrations.tickets.email_config import parse_address
 from msp.channels.ticket_mail import PREFIX, destination_address, ticket_address
 
 
@@ -37,6 +38,6 @@ def place_of(config: email.Config) -> tuple[str, str]:
     if config.replies == "listener":
         return PREFIX, settings.BACKLEDGER.mail_domain
     if config.replies == "mailbox":
-        local, _, domain = email.parse_address(config.reply_mailbox, field="reply_mailbox").addr_spec.rpartition("@")
+        local, _, domain = parse_address(config.reply_mailbox, field="reply_mailbox").addr_spec.rpartition("@")
         return local, domain
     return "", ""
