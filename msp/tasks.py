@@ -102,7 +102,7 @@ def deliver() -> int:
     """Deliver lanes that are out of step."""
     close_old_connections()
     is_time_up = timer()
-    done = deliver_due(DELIVERERS, now=clock, is_time_up=is_time_up)
+    done = deliver_due(DELIVERERS, now=clock, is_time_up=is_time_up, nap=time.sleep, call_another=wake_delivery)
     if is_time_up():
         wake_delivery()
     return done
@@ -190,6 +190,6 @@ def wake_looking() -> None:
 
 
 def wake(task: Any) -> None:
-    """Send a task; if Redis is away, the scheduler's next beat does the same."""
+    """Send a task; if Redis is away, the next beat does the same. One that waited for a minute is not needed."""
     with contextlib.suppress(OperationalError):
-        task.apply_async(ignore_result=True, retry=False)
+        task.apply_async(ignore_result=True, retry=False, expires=60)

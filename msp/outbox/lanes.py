@@ -96,6 +96,18 @@ def claim(kind: str, *, now: datetime, limit: int, tenant_id: int | None = None)
         return tuple(Claim(*row) for row in cursor.fetchall())
 
 
+def next_due(kinds: Iterable[str]) -> datetime | None:
+    """When the next lane of these kinds, of any tenant, falls due; None if nothing is out of step."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT next_attempt_at FROM outbox_lane WHERE kind = ANY(%s) AND next_attempt_at IS NOT NULL "
+            "AND NOT stuck AND wanted > confirmed ORDER BY next_attempt_at LIMIT 1",
+            [list(kinds)],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
 def extend(claimed: Claim, *, now: datetime) -> bool:
     """Renew the lease before a further call of the same claim; False when the claim is lost."""
     lanes = Lane.objects.of(claimed.tenant_id).filter(pk=claimed.lane_id, claim_token=claimed.token)

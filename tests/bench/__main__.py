@@ -27,6 +27,8 @@ class Sizes:
     seconds: float
     paths: int
     tried: int
+    told: int
+    told_seconds: float
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,12 +62,18 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
     parser.add_argument("--seconds", type=float, default=60, help="longest time of posting, each")
     parser.add_argument("--paths", type=int, default=1_000_000, help="paths of an inventory for the selection meter")
     parser.add_argument("--tried", type=int, default=10_000, help="jobs with 90 days of runs for the preview of a rule")
+    parser.add_argument("--told", type=int, default=10_000, help="incidents that open at once and are to be told")
+    parser.add_argument("--told-seconds", type=float, default=60, help="how long their telling is measured")
     given = parser.parse_args(arguments)
-    return Sizes(given.posts, given.batch_logs, given.due, given.later, given.seconds, given.paths, given.tried)
+    return Sizes(
+        given.posts, given.batch_logs, given.due, given.later, given.seconds, given.paths, given.tried, given.told,
+        given.told_seconds,
+    )  # fmt: skip
 
 
 def measure(sizes: Sizes) -> None:
     """In an order that is fair: the product is warm before it is measured, and stopped before what runs without it."""
+    from tests.bench.draining import run_drain, run_storm
     from tests.bench.estate import make_senders
     from tests.bench.ingesting import Ingesting, copy_rate
     from tests.bench.measuring import run_meter
@@ -91,7 +99,11 @@ def measure(sizes: Sizes) -> None:
     say(f"measuring selections over {sizes.paths:,} paths ...")
     metered = run_meter(paths=sizes.paths)
     say(f"trying a rule on 90 days of {sizes.tried:,} jobs ...")
-    tell(Results(limit, single, batch, statements, swept, idle, peaks, metered, run_previews(jobs=sizes.tried)))
+    tried = run_previews(jobs=sizes.tried)
+    say(f"telling {sizes.told:,} incidents to a ticket system ...")
+    storm = run_storm(incidents=sizes.told)
+    drained = run_drain(incidents=sizes.told, seconds=sizes.told_seconds)
+    tell(Results(limit, single, batch, statements, swept, idle, peaks, metered, tried, drained, storm))
 
 
 if __name__ == "__main__":

@@ -67,11 +67,13 @@ WITH numbers AS (
 )
 INSERT INTO backups_jobstate (job_id, tenant_id, last_run_key, last_outcome, last_run_at, last_good_at, last_success_at,
     last_data_at, failures_in_row, warnings_in_row, reports_data, last_verify_outcome, last_restore_outcome,
-    last_errors, runs_seen, check_after)
+    last_errors, runs_seen, check_after, heard_at, overdue_at)
 SELECT id, %(tenant)s, 'night', 'success', %(last)s, %(last)s, %(last)s,
-    %(last)s, 0, 0, true, '', '', '[]', 30, %(check)s
+    %(last)s, 0, 0, true, '', '', '[]', 30, %(check)s, %(heard)s, %(overdue)s
 FROM jobs
 """
+#: Without a deadline that counts for its server a job is late by itself.
+ALONE = {"heard": None, "overdue": None}
 
 
 def make_waiting_jobs(*, due: int, later: int, now: datetime) -> None:
@@ -79,10 +81,23 @@ def make_waiting_jobs(*, due: int, later: int, now: datetime) -> None:
     tenant = make_routed_tenant("Bench sweep")
     client = make_client(tenant, "Client")
     server, _ = make_server(tenant, "backup00", client=client)
-    scope: dict[str, Any] = {"tenant": tenant.pk, "client": client.pk, "server": server.pk, "start": START}
+    scope: dict[str, Any] = {"tenant": tenant.pk, "client": client.pk, "server": server.pk, "start": START, **ALONE}
     overdue = {"number": due, "last": now - timedelta(days=2), "check": now - timedelta(minutes=1)}
     sound = {"number": later, "last": now - timedelta(hours=1), "check": now + timedelta(hours=26)}
     with connection.cursor() as cursor:
         cursor.execute(JOBS.replace("'selection ' ||", "'due ' ||"), scope | overdue)
         cursor.execute(JOBS.replace("'selection ' ||", "'later ' ||"), scope | sound)
+        cursor.execute("ANALYZE")
+
+
+def make_overdue_jobs(tenant: Tenant, number: int, *, name: str, dead: bool, now: datetime) -> None:
+    """Jobs of one server that are due; if it is ``dead`` nothing of them was heard since their last good run."""
+    client = make_client(tenant, "Client")
+    server, _ = make_server(tenant, name, client=client)
+    last = now - timedelta(days=2)
+    told = {"heard": last, "overdue": last + timedelta(hours=27)} if dead else ALONE
+    values: dict[str, Any] = {"tenant": tenant.pk, "client": client.pk, "server": server.pk, "start": START, **told}
+    values |= {"number": number, "last": last, "check": now - timedelta(minutes=1)}
+    with connection.cursor() as cursor:
+        cursor.execute(JOBS, values)
         cursor.execute("ANALYZE")

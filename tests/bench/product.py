@@ -56,6 +56,23 @@ def running_product(environment: Mapping[str, str]) -> Iterator[Product]:
                 stop(process)
 
 
+@contextmanager
+def running_delivery(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The delivery worker alone, with the scheduler that wakes it."""
+    address = Address("127.0.0.1", free_port())
+    allowed = {**environment, "BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS": "true"}
+    with tempfile.TemporaryDirectory(prefix="backledger-bench-") as folder:
+        logs, processes = Path(folder), dict[str, subprocess.Popen[bytes]]()
+        try:
+            for _, name, command in programs(address, places=Places(logs)):
+                if name in ("worker-delivery", "beat"):
+                    processes[name] = start(command, log=logs / f"{name}.log", environment=allowed)
+            yield processes["worker-delivery"]
+        finally:
+            for process in processes.values():
+                stop(process)
+
+
 def start(command: list[str], *, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
         return subprocess.Popen(

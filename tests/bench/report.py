@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.bench.draining import CALLS_PER_MINUTE, Drained, Storm
 from tests.bench.ingesting import LINES, Flow
 from tests.bench.measuring import Metered
 from tests.bench.sweeping import Idle, Swept
@@ -32,6 +33,8 @@ class Results:
     peaks: Mapping[str, tuple[float, ...]]
     metered: tuple[Metered, ...]
     tried: tuple[Tried, ...]
+    drained: Drained
+    storm: Storm
 
 
 def tell(results: Results) -> None:
@@ -52,6 +55,7 @@ def tell(results: Results) -> None:
         row(f"Selection meter, one core: {one.kind}", f"{one.paths_per_minute:9,.0f} paths/minute")
     for tried in results.tried:
         tell_preview(tried)
+    tell_drain(results.drained, results.storm)
     for name, sizes in results.peaks.items():
         row(f"Memory, peak: {name}", f"{max(sizes):9,.0f} MiB   largest of {len(sizes)}")
 
@@ -88,6 +92,16 @@ def tell_preview(tried: Tried) -> None:
         f"{tried.seconds:9.2f} s        {times(AIM_PREVIEW / tried.seconds)} as quick as {AIM_PREVIEW:.0f} s",
     )
     row("", f"          {tried.rule}; both settings differ on {tried.differ:,} jobs")
+
+
+def tell_drain(drained: Drained, storm: Storm) -> None:
+    row(
+        f"Telling {drained.incidents:,} incidents, one worker",
+        f"{drained.per_minute:9,.0f} tickets/minute, {drained.share:.1%} of the {CALLS_PER_MINUTE:,} allowed",
+    )
+    row("", f"          opened within {drained.opening_seconds:.0f} s, {drained.doubled} told twice")
+    row("Telling: memory, peak", f"{drained.start_mib:9,.0f} MiB at its start, {drained.end_mib:,.0f} MiB in the end")
+    row(f"Storm of {storm.incidents:,} from one dead server", f"{storm.tickets:9,} ticket, {storm.seconds:.0f} s")
 
 
 def times(ratio: float) -> str:
