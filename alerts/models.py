@@ -29,6 +29,7 @@ from alerts.report_models import (
 from alerts.report_models import (
     Review as Review,
 )
+from alerts.words_models import LetterTemplate as LetterTemplate
 from msp.estate.models import Client
 from msp.tenants.models import User
 from msp.tenants.secrets import EncryptedJSONField
@@ -158,6 +159,7 @@ class Destination(TenantOwned):
     ``persist_hours``, then dealt with as ``on_persist`` says. Of more than ``tickets_per_hour`` new tickets (None: any
     number) the rest share one. ``failing_since`` and ``failures`` count what failed in a row; once it is too much it is
     paused by itself, tried with one ticket after each ``probe_after``, and what waits is mailed through ``fallback``.
+    ``words_failure``: why a template could not be used for one of its tickets at ``words_failed_at``.
     """
 
     name = models.CharField(max_length=120)
@@ -179,6 +181,8 @@ class Destination(TenantOwned):
     fallback = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", db_index=False, null=True)
     callbacks_refused = models.IntegerField(default=0, db_default=0)
     last_refusal = models.TextField(blank=True, db_default="")
+    words_failure = models.TextField(blank=True, db_default="", default="")
+    words_failed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -203,7 +207,7 @@ class Route(TenantOwned):
     """Ordered rule from incident to destination; first match wins. Empty conditions match everything.
 
     Between ``quiet_from`` and ``quiet_until`` of the tenant's own time, and on weekends where it is said so, nobody is
-    told of anything milder than ``quiet_unless`` ("" of nothing at all).
+    told of anything milder than ``quiet_unless`` ("" of nothing at all). ``language`` of its tickets; "": the client's.
     """
 
     position = models.IntegerField()
@@ -222,6 +226,7 @@ class Route(TenantOwned):
     quiet_until = models.TimeField(null=True)
     quiet_weekends = models.BooleanField(default=False, db_default=False)
     quiet_unless = models.CharField(max_length=10, blank=True, default="critical", db_default="critical")
+    language = models.CharField(max_length=8, blank=True, db_default="", default="")
 
     class Meta(TenantOwned.Meta):
         constraints = [
@@ -249,7 +254,7 @@ class Ticket(TenantOwned):
     ``confirmed_at``. ``their_status`` and ``their_assignee`` are its words when we last looked, at ``looked_at``; it is
     looked at again after ``check_after``. ``their_number``: its number there, where ``external_id`` is none.
     ``gone_at``: it was deleted there. ``mailed_seq`` is the last update that a mail told instead, because the
-    destination takes nothing.
+    destination takes nothing. ``language`` and ``route_id`` choose its words.
     """
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -277,6 +282,8 @@ class Ticket(TenantOwned):
     their_assignee = models.CharField(max_length=200, blank=True, db_default="")
     their_number = models.CharField(max_length=100, blank=True, db_default="")
     gone_at = models.DateTimeField(null=True)
+    language = models.CharField(max_length=8, blank=True, db_default="", default="")
+    route_id = models.BigIntegerField(null=True)
 
     class Meta(TenantOwned.Meta):
         constraints = [

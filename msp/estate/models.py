@@ -40,7 +40,7 @@ def no_overlap(name: str, owner: str) -> ExclusionConstraint:
 
 
 class Client(TenantOwned):
-    """A company that is protected."""
+    """A company that is protected. ``language``: of the tickets about it, "" is the tenant's."""
 
     name = models.CharField(max_length=200)
     code = models.CharField(max_length=60)
@@ -49,6 +49,7 @@ class Client(TenantOwned):
     timezone = models.CharField(max_length=64, default="UTC")
     quota_bytes = models.BigIntegerField(null=True)
     tickets_enabled = models.BooleanField(default=True)
+    language = models.CharField(max_length=8, blank=True, db_default="", default="")
     notes = models.TextField(blank=True)
     registered_at = models.DateTimeField()
 

@@ -24,7 +24,7 @@ class Tenant(models.Model):
     """One MSP. The wall stands around it.
 
     ``tickets_enabled`` False: everything is only observed, nobody is told. ``observe_new``: clients and jobs that are
-    made from now on start observed, until a person enables them.
+    made from now on start observed, until a person enables them. ``language``: of its tickets, "" is English.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -36,6 +36,7 @@ class Tenant(models.Model):
     state = models.CharField(max_length=12, default="active")
     tickets_enabled = models.BooleanField(default=True, db_default=True)
     observe_new = models.BooleanField(default=False, db_default=False)
+    language = models.CharField(max_length=8, blank=True, db_default="", default="")
     created_at = models.DateTimeField()
 
     class Meta:
