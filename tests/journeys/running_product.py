@@ -1,4 +1,4 @@
-"""The product as separate processes on the test database: web server with the door, and the two Celery workers.
+"""The product as separate processes on the test database: web server with the door, Celery workers, the scheduler.
 
 Used by journeys; the processes can be killed and started again at any moment.
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,15 +26,21 @@ READY_SECONDS = 60
 
 
 class RunningProduct:
-    """Use as a context manager inside a test with a transactional database; ``url`` is the web server's base."""
+    """Use as a context manager inside a test with a transactional database; ``url`` is the web server's base.
 
-    def __init__(self) -> None:
+    ``names`` are the processes to run; without "beat" the test says itself when to ``look``. ``redis_url`` is a Redis
+    other than that of the tests.
+    """
+
+    def __init__(self, *, names: Sequence[str] = ("web", "line", "delivery"), redis_url: str = "") -> None:
+        self.names = tuple(names)
+        self._redis_url = redis_url
         self._folder = tempfile.TemporaryDirectory(prefix="journey-")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
-        for name in self._commands():
+        for name in self.names:
             self.start(name)
         try:
             wait_until(self._answers, what="the web server to answer", seconds=READY_SECONDS)
@@ -101,7 +107,10 @@ class RunningProduct:
             "web": [sys.executable, "-m", "uvicorn", "msp.asgi:application", "--port", port, "--no-access-log"],
             "line": [*worker, "-Q", "line", "-c", "2", "-n", f"line-{port}@%h"],
             "delivery": [*worker, "-Q", "delivery", "-c", "2", "-n", f"delivery-{port}@%h"],
-        }
+            "polling": [*worker, "-Q", "polling", "-c", "2", "-n", f"polling-{port}@%h"],
+            "beat": [sys.executable, "-m", "celery", "-A", "msp.celery:app", "beat", "--loglevel", "INFO",
+                     "-s", str(Path(self._folder.name) / "schedule")],
+        }  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
         settings = connection.settings_dict
@@ -112,6 +121,7 @@ class RunningProduct:
             "DATABASE_URL": f"postgres://{credentials}@{host}:{port}/{settings['NAME']}",
             "DJANGO_SETTINGS_MODULE": "msp.settings",
             "PYTHONUNBUFFERED": "1",
+            **({"REDIS_URL": self._redis_url} if self._redis_url else {}),
         }
 
 
