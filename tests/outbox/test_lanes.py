@@ -99,6 +99,37 @@ def test_a_deliverer_that_raises_does_not_stop_the_others(world: World) -> None:
     assert (bad.unknown, bad.attempts) == (True, 1)
 
 
+def test_what_is_allowed_in_a_moment_is_waited_for_and_what_is_far_off_is_not(world: World) -> None:
+    lanes.mark(world.tenant.pk, "ticket", [8, 9], now=NOW)
+    for claim, seconds in zip(lanes.claim("ticket", now=NOW, limit=3), (0.7, 3, 60), strict=True):
+        lanes.settle_wait(claim, now=NOW, until=NOW + timedelta(seconds=seconds))
+    clock, naps = [NOW], list[float]()
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        clock[0] += timedelta(seconds=seconds)
+
+    def deliver(claim: Claim, *, now: datetime) -> None:
+        lanes.settle_done(claim, now=now)
+
+    assert deliver_due({"ticket": deliver}, now=lambda: clock[0], nap=nap) == 2
+    assert (sum(naps), max(naps)) == (3, 0.5)
+    assert deliver_due({"ticket": deliver}, now=lambda: NOW) == 0
+
+
+def test_another_thread_is_called_once_when_there_is_work_for_two(world: World) -> None:
+    called: list[int] = []
+
+    def deliver(claim: Claim, *, now: datetime) -> None:
+        lanes.settle_done(claim, now=now)
+
+    deliver_due({"ticket": deliver}, now=lambda: NOW, call_another=lambda: called.append(1))
+    assert called == []
+    lanes.mark(world.tenant.pk, "ticket", range(10, 16), now=NOW)
+    assert deliver_due({"ticket": deliver}, now=lambda: NOW, call_another=lambda: called.append(1)) == 6
+    assert called == [1]
+
+
 def test_attempts_are_only_inserted(world: World) -> None:
     lanes.note_attempt(claim_one(), action="create", outcome="done", detail="42", now=NOW)
     with pytest.raises((IntegrityError, InternalError), match="only inserted"), transaction.atomic():
