@@ -6,20 +6,24 @@ import uuid
 from dataclasses import replace
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
+from alerts import sending_again
+from alerts.call_queries import read_calls
 from alerts.desk_queries import read_their_side
 from alerts.queries import find_ticket, list_tickets
 from alerts.tickets_by_hand import answer_unknown
 from integrations.errors import PermanentFailure
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
-from msp.outbox import lanes
-from msp.tenants import audit
 
 PAGE = 50
+SENT_AGAIN = {
+    "free": "The ticket is tried again now.",
+    "hurry": "The ticket is tried now.",
+    "repeat": "The last words are said once more, in the same ticket.",
+}
 STANDINGS = (("", "Open"), ("untold", "Out of step"), ("stuck", "Stuck"), ("closed", "Closed"), ("all", "All"))
 
 
@@ -43,7 +47,12 @@ def list_all(request: StaffRequest) -> HttpResponse:
 def show_ticket(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One ticket with its updates, its calls and its incidents."""
     ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket")
-    context = {"ticket": ticket, "there": read_their_side(request.scope.reach, ticket.row.id)}
+    reach = request.scope.reach
+    context = {
+        "ticket": ticket,
+        "there": read_their_side(reach, ticket.row.id),
+        "calls": read_calls(reach, ticket.row.id),
+    }
     return render(request, "ticket.html", context)
 
 
@@ -71,21 +80,19 @@ def say_whether_it_exists(request: StaffRequest, uid: uuid.UUID) -> HttpResponse
 
 @staff_action
 def send_again(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
-    """Lets a stuck ticket be tried again now."""
+    """Tries a stuck or waiting ticket now; once confirmed, repeats the last words of one that was told everything."""
     ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket").row
-    if ticket.lane_id is None or not ticket.stuck:
-        raise Refused("This ticket is not stuck: it is sent by itself.")
-    with transaction.atomic():
-        lanes.free(request.scope.tenant.pk, [ticket.lane_id], now=request.now)
-        audit.record(
+    seen = request.POST.get("seen", "")
+    try:
+        way = sending_again.send_again(
             request.scope.tenant,
+            ticket.id,
+            seen_seq=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None,
             actor=request.scope.actor,
             actor_id=request.scope.actor_id,
-            action="ticket sent again",
-            subject_kind="ticket",
-            subject_id=ticket.id,
-            subject=ticket.subject,
             now=request.now,
         )
-    messages.success(request, "The ticket is tried again now.")
+    except sending_again.NotNow as refusal:
+        raise Refused(str(refusal)) from refusal
+    messages.success(request, SENT_AGAIN[way])
     return redirect("ticket", uid)
