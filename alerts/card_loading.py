@@ -14,9 +14,11 @@ CARDS = """
 SELECT incident.id, incident.kind, incident.severity, incident.state, incident.summary, incident.since,
        incident.lines, incident.close_reason, coalesce(client.name, ''), coalesce(server.name, ''),
        coalesce(job.name, ''), coalesce(machine.name, ''), state.last_good_at, incident.uid,
-       coalesce(client.timezone, 'UTC'), coalesce(job.product, ''),
-       coalesce(volume.name, site.name, channel.name, destination.name, selection.name, '')
+       coalesce(nullif(client.timezone, ''), tenant.timezone), coalesce(job.product, ''),
+       coalesce(volume.name, site.name, channel.name, destination.name, selection.name, ''),
+       coalesce(client.language, ''), tenant.language
 FROM alerts_incident incident
+JOIN tenants_tenant tenant ON tenant.id = incident.tenant_id
 LEFT JOIN estate_client client ON client.id = incident.client_id
 LEFT JOIN estate_backupserver server ON server.id = incident.server_id
 LEFT JOIN backups_backupjob job ON job.id = incident.job_id
@@ -56,7 +58,9 @@ def read_card(row: Sequence[Any]) -> Card:
         machine=row[11],
         last_good_at=row[12],
         uid=str(row[13]),
-        zone=row[14] or "UTC",
+        zone=row[14],
         product=row[15],
         subject=row[16],
+        client_language=row[17],
+        tenant_language=row[18],
     )

@@ -158,7 +158,7 @@ def create(errand: Errand, *, now: datetime) -> None:
     tickets_of(errand).update(create_attempted_at=now, thread={**ticket.thread, "attempted": str(errand.last_seq)})
     new = NewTicket(
         reference=ticket.reference,
-        text=opening(errand),
+        text=opening(errand, now=now),
         priority=PRIORITIES[ticket.severity],
         client=ticket.client.name if ticket.client else "",
         company=company_of(ticket),

@@ -14,10 +14,13 @@ from django.conf import settings
 from alerts.answer_routes import values_for_mail
 from alerts.card_loading import load_cards
 from alerts.models import ClientCompany, Destination, Ticket, TicketUpdate
+from alerts.routing import SHARED
 from alerts.ticketing import SOLVED
+from alerts.wording_templates import load_templates, note_failures
 from alerts.words.cards import Update
 from alerts.words.languages import language_of
-from alerts.words.letters import first_letter, update_letter
+from alerts.words.letters import update_letter
+from alerts.words.templates import choose_template, word_opening
 from integrations.configuration import config_from_json
 from integrations.recording import Recorder
 from integrations.tickets import GATEWAYS
@@ -101,22 +104,30 @@ def next_sequence(errand: Errand) -> int:
     return int(errand.ticket.thread.get("sequence", "0")) + 1
 
 
-def opening(errand: Errand) -> TicketText:
-    """The first message: every problem that is still there."""
-    ticket, language = errand.ticket, language_of("")
+def opening(errand: Errand, *, now: datetime) -> TicketText:
+    """The first message: every problem that is still there, in the words of the template that holds. One that cannot
+    be used is noted with the destination.
+    """
+    ticket, language = errand.ticket, language_of(errand.ticket.language)
     cards = {update.card.uid: update.card for update in errand.updates if update.card is not None}
     before = ticket.thread.get("before")
-    told = first_letter(
+    templates = () if ticket.group_key == SHARED else load_templates(ticket.tenant_id)
+    worded = word_opening(
+        choose_template(templates, route_id=ticket.route_id, language=language.code),
         [card for card in cards.values() if card.is_open],
+        subject=ticket.subject,
+        reference=ticket.reference,
         language=language,
         base_url=settings.BACKLEDGER.base_url,
         opening=language.say("continues", ticket=before) if before else "",
     )
-    return TicketText(subject=ticket.subject, body=told.text, html=told.html)
+    if worded.failures:
+        note_failures(ticket.tenant_id, {ticket.destination_id: " ".join(worded.failures)}, now=now)
+    return TicketText(subject=worded.subject, body=worded.letter.text, html=worded.letter.html)
 
 
 def letter(errand: Errand) -> TicketText:
     """A further message, or the last."""
     base_url = settings.BACKLEDGER.base_url
-    told = update_letter(errand.updates, language=language_of(""), base_url=base_url, solved=SOLVED)
+    told = update_letter(errand.updates, language=language_of(errand.ticket.language), base_url=base_url, solved=SOLVED)
     return TicketText(subject=errand.ticket.subject, body=told.text, html=told.html)

@@ -67,6 +67,7 @@ def load_routes(tenant_id: int) -> tuple[RouteValues, ...]:
             repeat_every=timedelta(hours=row.repeat_hours) if row.repeat_hours else None,
             quiet=quiet_hours_of(row),
             tickets_per_hour=row.destination.tickets_per_hour if row.destination else None,
+            language=row.language,
         )
         for row in rows
     )

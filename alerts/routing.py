@@ -56,11 +56,14 @@ class RouteValues:
     repeat_every: timedelta | None = None
     quiet: QuietHours | None = None
     tickets_per_hour: int | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Routed:
-    """Where an incident goes, and how. ``tickets_per_hour`` is the destination's own limit of new tickets."""
+    """Where an incident goes, and how. ``tickets_per_hour`` is the destination's own limit of new tickets; ``language``
+    that of the route's tickets, "" where it has none of its own.
+    """
 
     route_id: int
     destination_id: int
@@ -69,6 +72,7 @@ class Routed:
     repeat_every: timedelta | None
     quiet: QuietHours | None = None
     tickets_per_hour: int | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def _follow(chosen: RouteValues, incident: IncidentFacts) -> Routed | NoRoute:
         repeat_every=chosen.repeat_every,
         quiet=chosen.quiet,
         tickets_per_hour=chosen.tickets_per_hour,
+        language=chosen.language,
     )
 
 

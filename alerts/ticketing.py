@@ -11,17 +11,21 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
 
 from alerts.capping import shared_groups
 from alerts.card_loading import load_cards
 from alerts.facts import SEVERITIES, Severity
 from alerts.routing import SHARED, Routed
+from alerts.wording_templates import load_templates, note_failures
+from alerts.words.cards import Card
 from alerts.words.languages import language_of
-from alerts.words.letters import ticket_subject
+from alerts.words.templates import Template, choose_language, choose_template, word_subject
 from msp.outbox import lanes
 
 #: The last words of a ticket.
@@ -123,35 +127,60 @@ def open_missing(tenant_id: int, joining: Sequence[Step], *, now: datetime) -> f
     if not joining:
         return frozenset()
     cards = load_cards(tenant_id, [step.incident_id for step in joining])
+    templates = load_templates(tenant_id)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for step in joining:
         routed = require_route(step)
-        card = cards[step.incident_id]
-        rows.setdefault(
-            (routed.destination_id, routed.group_key),
-            {
-                "destination_id": routed.destination_id,
-                "group_key": routed.group_key,
-                "reference": new_reference(),
-                "client_id": None if routed.group_key == SHARED else step.client_id,
-                "subject": ticket_subject(card, group_key=routed.group_key, language=language_of("")),
-                "severity": step.severity,
-            },
-        )
+        if group_of(step) not in rows:
+            rows[group_of(step)] = new_row(step, routed, cards[step.incident_id], templates)
+    failures = {row["destination_id"]: row["failure"] for row in rows.values() if row["failure"]}
+    # Not within this transaction: a destination's row comes before those of tickets in the order of locks.
+    transaction.on_commit(partial(note_failures, tenant_id, failures, now=now), robust=True)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts_ticket (tenant_id, destination_id, group_key, reference, client_id, subject, severity, "
-            "wanted_state, confirmed_state, external_id, external_url, thread, last_seq, told_seq, opened_at) "
+            "language, route_id, wanted_state, confirmed_state, external_id, external_url, thread, last_seq, told_seq, "
+            "opened_at) "
             "SELECT %s, destination_id, group_key, reference, CASE WHEN group_key LIKE 'server:%%' "
-            "THEN server.client_id ELSE new.client_id END, subject, severity, 'open', 'none', '', '', '{}', 0, 0, %s "
+            "THEN server.client_id ELSE new.client_id END, subject, severity, language, route_id, "
+            "'open', 'none', '', '', '{}', 0, 0, %s "
             "FROM jsonb_to_recordset(%s::jsonb) AS new(destination_id bigint, group_key text, reference text, "
-            "client_id bigint, subject text, severity text) LEFT JOIN estate_backupserver server "
+            "client_id bigint, subject text, severity text, language text, route_id bigint) "
+            "LEFT JOIN estate_backupserver server "
             "ON server.tenant_id = %s AND server.id = substring(group_key FROM '^server:([0-9]+)$')::bigint "
             "ORDER BY destination_id, group_key "
             "ON CONFLICT (tenant_id, destination_id, group_key) WHERE wanted_state = 'open' DO NOTHING RETURNING id",
             [tenant_id, now, orjson.dumps(list(rows.values())).decode(), tenant_id],
         )
         return frozenset(row[0] for row in cursor.fetchall())
+
+
+def new_row(step: Step, routed: Routed, card: Card, templates: Sequence[Template]) -> dict[str, Any]:
+    """A ticket as it is opened for this incident: its language and subject stay for its whole life."""
+    is_shared = routed.group_key == SHARED
+    language = choose_language(
+        route=routed.language, client="" if is_shared else card.client_language, tenant=card.tenant_language
+    )
+    reference = new_reference()
+    subject, failure = word_subject(
+        None if is_shared else choose_template(templates, route_id=routed.route_id, language=language),
+        card,
+        group_key=routed.group_key,
+        reference=reference,
+        language=language_of(language),
+        base_url=settings.BACKLEDGER.base_url,
+    )
+    return {
+        "destination_id": routed.destination_id,
+        "group_key": routed.group_key,
+        "reference": reference,
+        "client_id": None if is_shared else step.client_id,
+        "subject": subject,
+        "severity": step.severity,
+        "language": language,
+        "route_id": routed.route_id,
+        "failure": failure,
+    }
 
 
 def lock_tickets(

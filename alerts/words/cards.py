@@ -18,7 +18,7 @@ LINE_LENGTH = 300
 class Card:
     """What letters may say of one incident. ``subject``: the name of what it is about, where that has one of its own.
 
-    ``zone`` is that of the client, in which its moments are written.
+    ``zone`` is that of the client, in which its moments are written; the languages are what client and tenant chose.
     """
 
     kind: str
@@ -37,6 +37,8 @@ class Card:
     zone: str
     product: str = ""
     subject: str = ""
+    client_language: str = ""
+    tenant_language: str = ""
 
 
 @dataclass(frozen=True)

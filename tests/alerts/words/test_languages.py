@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def texts(found: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]
 
 def raw(code: str) -> dict[str, str]:
     path = Path(languages.__file__).with_name(f"{code}.toml")
-    return dict(texts(languages.tomllib.loads(path.read_text(encoding="utf-8"))))
+    return dict(texts(tomllib.loads(path.read_text(encoding="utf-8"))))
 
 
 def placeholders(text: str) -> set[str]:
