@@ -73,6 +73,8 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     """Send the first mail; the ticket's id is its Message-ID."""
     message = _new_message(config, ticket.reference, ticket.text, sequence=0, action="create", now=call.now)
     _ask_for_answers(message, ticket.values)
+    if config.system and config.readers == "intake" and ticket.values.get(REPLY_TO):
+        del message["X-Auto-Response-Suppress"]  # the first automatic answer tells the ticket's number
     if ticket.priority in _PRIORITIES:
         message["X-Priority"], message["Importance"] = _PRIORITIES[ticket.priority]
     _send(config, message, call=call)

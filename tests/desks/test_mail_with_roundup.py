@@ -9,21 +9,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from alerts import mail_answers
-from alerts.answer_routes import address_for_system
 from alerts.models import Destination, IncidentEvent, TicketRemark
-from integrations.configuration import config_from_json
-from integrations.tickets import email
-from msp.outbox.models import InboundEvent
 from tests.alerts.test_ticket_flow import FAILED, Play
 from tests.channels.running_listener import RunningListener
+from tests.desks.mailed import mailed_destination, sender_of, take_answers
 from tests.desks.roundup import Roundup
 from tests.doubles.mailbox import Mailbox
-from tests.integrations.tickets.configs import email_json
 from tests.world import make_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -73,30 +67,15 @@ def play(transactional_db: None) -> Play:
     return Play(make_world())
 
 
-def destination(play: Play, smtp: Mailbox, **config: Any) -> Destination:
-    """One whose From is the address that its page shows for ticket systems."""
-    values = email_json(
-        smtp.port, recipients=["issue_tracker@desk.example"], readers="intake", close_subject="[status=resolved]",
-        replies="listener", system="roundup", **config,
-    )  # fmt: skip
-    row = play.destination("email", values)
-    address = address_for_system(row, config_from_json(email.Config, values))
-    row.config = {**values, "sender": f"Backups <{address}>"}
-    row.save()
-    return row
-
-
-def take_answers(play: Play) -> int:
-    play.wait(minutes=1)
-    InboundEvent.objects.of(play.world.tenant).filter(state="waiting").update(received_at=play.now)
-    return mail_answers.take_waiting(now=lambda: play.now)
+ROUNDUP = {
+    "recipients": ["issue_tracker@desk.example"], "system": "roundup", "close_subject": "[status=resolved]",
+}  # fmt: skip
 
 
 def test_a_ticket_in_a_real_roundup_by_mail_alone(play: Play) -> None:
     with Mailbox() as smtp, RunningListener() as listener:
-        row = destination(play, smtp)
-        address = re.findall(r"<(.+)>", row.config["sender"])[0]
-        with MailedRoundup(smtp_port=listener.port, our_address=address).prepared() as tracker:
+        row = mailed_destination(play, smtp, **ROUNDUP)
+        with MailedRoundup(smtp_port=listener.port, our_address=sender_of(row)).prepared() as tracker:
             play.run("failure", **FAILED)
             play.deliver()
             tracker.take(smtp.kept[-1].content.decode())
@@ -126,9 +105,8 @@ def test_a_ticket_in_a_real_roundup_by_mail_alone(play: Play) -> None:
 
 def test_our_closing_mail_closes_it_there_by_its_own_number(play: Play) -> None:
     with Mailbox() as smtp, RunningListener() as listener:
-        row = destination(play, smtp)
-        address = re.findall(r"<(.+)>", row.config["sender"])[0]
-        with MailedRoundup(smtp_port=listener.port, our_address=address).prepared() as tracker:
+        row = mailed_destination(play, smtp, **ROUNDUP)
+        with MailedRoundup(smtp_port=listener.port, our_address=sender_of(row)).prepared() as tracker:
             play.run("failure", **FAILED)
             play.deliver()
             tracker.take(smtp.kept[-1].content.decode())

@@ -45,6 +45,24 @@ def test_without_one_no_mail_does(mailbox: Mailbox) -> None:
     assert mailbox.messages()[0]["Reply-To"] is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "values", "expected"),
+    [
+        ({"readers": "intake", "system": "osticket"}, {email.REPLY_TO: SECRET}, None),
+        ({"readers": "intake", "system": "osticket"}, {}, "All"),
+        ({"readers": "intake"}, {email.REPLY_TO: SECRET}, "All"),
+        ({"system": "osticket"}, {email.REPLY_TO: SECRET}, "All"),
+    ],
+)
+def test_the_first_mail_alone_leaves_a_system_its_answer_where_the_number_is_read_from_it(
+    mailbox: Mailbox, changes: dict[str, Any], values: dict[str, str], expected: str | None
+) -> None:
+    given = config(mailbox.port, **changes)
+    made = email.create(given, NewTicket(TICKET.reference, TICKET.text, values=values), call=a_call())
+    email.comment(given, Thread(TICKET.reference, made.external_id, values), NOTE, sequence=1, call=a_call())
+    assert [one["X-Auto-Response-Suppress"] for one in mailbox.messages()] == [expected, "All"]
+
+
 def test_a_number_that_holds_a_line_break_makes_no_header(mailbox: Mailbox) -> None:
     thread = Thread(TICKET.reference, "<BL-1a2b3c4d.0.create@msp.example>", {email.NUMBER: "7\r\nBcc: x@evil.example"})
     email.comment(config(mailbox.port), thread, NOTE, sequence=1, call=a_call())
