@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from alerts import confirming, sweeping, ticketing
+from alerts import sweeping, ticketing
 from alerts.acting import settings_changed
 from alerts.delivering import deliver_ticket
+from alerts.errands import tickets_of
 from alerts.evaluating import evaluate_clients, evaluate_jobs, mark_due
 from alerts.models import Destination, Incident, Route, SubjectState, Ticket
 from alerts.sweeping import sweep
@@ -222,14 +223,14 @@ def test_a_delivery_and_the_line_lock_incident_and_ticket_in_the_same_order(
     process()
     (claim,) = lanes.claim("ticket", now=NOW, limit=1)
     incident = Incident.objects.of(world.tenant).get()
-    real = confirming.tickets_of
+    real = tickets_of
 
     def slow(errand: Any) -> Any:
         found = real(errand)
         time.sleep(0.2)
         return found
 
-    monkeypatch.setattr(confirming, "tickets_of", slow)
+    monkeypatch.setattr("alerts.confirming.tickets_of", slow)
     with transaction.atomic():
         list(Incident.objects.of(world.tenant).filter(pk=incident.pk).select_for_update())
         session = Session(lambda: deliver_ticket(claim, now=NOW))

@@ -48,7 +48,7 @@ def test_every_model_with_a_tenant_stands_behind_the_wall() -> None:
 
 
 def test_every_key_of_a_tenant_owned_table_begins_with_the_tenant() -> None:
-    """Clocks are the exception: the sweep reads them across tenants."""
+    """Clocks and what waits to be read are the exception: workers look for them across tenants."""
     across = {
         "jobstate_due",
         "subject_due",
@@ -58,6 +58,7 @@ def test_every_key_of_a_tenant_owned_table_begins_with_the_tenant() -> None:
         "mailbox_due",
         "pullsource_due",
         "morningreport_due",
+        "inbound_waiting",
     }
     for model in apps.get_models():
         if not isinstance(model._default_manager, WalledManager):
