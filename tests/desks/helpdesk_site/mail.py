@@ -11,10 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import django
+from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
-from serve import make_data, model
+from django.utils.module_loading import import_string
 
 RESOLVED = 3
 
@@ -22,7 +23,7 @@ RESOLVED = 3
 def take() -> None:
     """What the system's own timer runs; the mailbox counts as not looked into since yesterday."""
     folder = os.path.join(os.environ["DESK_FOLDER"], "mailbox") + os.sep
-    model("helpdesk", "Queue").objects.filter(slug="backups").update(
+    apps.get_model("helpdesk", "Queue").objects.filter(slug="backups").update(
         allow_email_submission=True,
         email_box_type="local",
         email_box_local_dir=folder,
@@ -33,10 +34,9 @@ def take() -> None:
 
 def write(ticket_id: str, words: str, *, status: int | None) -> None:
     """As the page of a ticket does it."""
-    from helpdesk.update_ticket import update_ticket  # after the tables are known
-
-    tina = model("auth", "User").objects.get(username="tina")
-    ticket = model("helpdesk", "Ticket").objects.get(pk=int(ticket_id))
+    tina = apps.get_model("auth", "User").objects.get(username="tina")
+    ticket = apps.get_model("helpdesk", "Ticket").objects.get(pk=int(ticket_id))
+    update_ticket = import_string("helpdesk.update_ticket.update_ticket")
     update_ticket(tina, ticket, comment=words, public=True, new_status=status)
 
 
@@ -46,7 +46,7 @@ if __name__ == "__main__":
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", int(os.environ["DESK_SMTP_PORT"])
     django.setup()
     if not Path(os.environ["DESK_FOLDER"], "desk.sqlite3").exists():
-        make_data()
+        import_string("serve.make_data")()
     action, *rest = sys.argv[1:]
     if action == "take":
         take()
