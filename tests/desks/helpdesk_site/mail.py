@@ -9,6 +9,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import django
 from django.apps import apps
@@ -20,10 +21,14 @@ from django.utils.module_loading import import_string
 RESOLVED = 3
 
 
+def model(app: str, name: str) -> Any:
+    return apps.get_model(app, name)
+
+
 def take() -> None:
     """What the system's own timer runs; the mailbox counts as not looked into since yesterday."""
     folder = os.path.join(os.environ["DESK_FOLDER"], "mailbox") + os.sep
-    apps.get_model("helpdesk", "Queue").objects.filter(slug="backups").update(
+    model("helpdesk", "Queue").objects.filter(slug="backups").update(
         allow_email_submission=True,
         email_box_type="local",
         email_box_local_dir=folder,
@@ -34,8 +39,8 @@ def take() -> None:
 
 def write(ticket_id: str, words: str, *, status: int | None) -> None:
     """As the page of a ticket does it."""
-    tina = apps.get_model("auth", "User").objects.get(username="tina")
-    ticket = apps.get_model("helpdesk", "Ticket").objects.get(pk=int(ticket_id))
+    tina = model("auth", "User").objects.get(username="tina")
+    ticket = model("helpdesk", "Ticket").objects.get(pk=int(ticket_id))
     update_ticket = import_string("helpdesk.update_ticket.update_ticket")
     update_ticket(tina, ticket, comment=words, public=True, new_status=status)
 
