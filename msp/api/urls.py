@@ -26,6 +26,7 @@ from msp.api.resources import (
     selections,
     servers,
     silences,
+    ticket_calls,
     tickets,
     volumes,
 )
@@ -88,6 +89,8 @@ urlpatterns: list[URLPattern] = [
     path("alert-settings", life.AlertSettingsView.as_view()),
     path("tickets", tickets.TicketsView.as_view()),
     path("tickets/<uuid:uid>", tickets.TicketView.as_view()),
+    path("tickets/<uuid:uid>/calls", ticket_calls.TicketCallsView.as_view()),
+    path("tickets/<uuid:uid>/send-again", ticket_calls.SendAgainView.as_view()),
     path("rules", rules.RulesView.as_view()),
     path("rules/<str:kind>/preview", previews.RulePreviewView.as_view()),
     path("rule-settings", rules.RuleSettingsView.as_view()),

@@ -22,9 +22,10 @@ from msp.channels.models import Mailbox, PullSource
 from msp.estate.models import Machine
 from msp.estate.spans import Actor
 from msp.ingest.models import AssignmentRule, InboxItem
-from tests.api.conftest import Caller
-from tests.api.things import Things, make_incident
-from tests.world import START, World, make_job
+from msp.outbox.lanes import mark
+from tests.api.conftest import NOW, Caller
+from tests.api.things import Things, make_incident, make_ticket
+from tests.world import START, World, make_client, make_job
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COMMANDS = [block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.S) if block.startswith("curl")]
@@ -65,6 +66,8 @@ def values(things: Things, world: World) -> dict[str, str]:
         server=world.server, name="s", kind="comet", config={"url": "http://127.0.0.1:1", "username": "u"},
         secrets={"password": "p"}, check_after=START, created_at=START,
     )  # fmt: skip
+    named["WAITING"] = make_ticket(world.tenant, make_client(world.tenant, "Waiting"))
+    mark(world.tenant.pk, "ticket", [named["WAITING"].pk], now=NOW + timedelta(hours=1))
     named["RULE"] = AssignmentRule.objects.of(world.tenant).create(name="r", position=1, patterns={"job": "z"})
     named["SILENCE"] = Silence.objects.of(world.tenant).create(
         scope_kind="tenant", scope_id=world.tenant.pk, starts_at=START, ends_at=START + timedelta(days=365)
