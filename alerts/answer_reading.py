@@ -95,7 +95,10 @@ def read_answer(content: bytes, *, envelope_sender: str | None) -> Answer:
 
 def writer_of(message: Message) -> tuple[str, str]:
     """Name and address in From, taken apart before it is decoded; ("", "") unless it names exactly one."""
-    told = getaddresses([str(value)[:LONGEST_HEADER] for value in message.get_all("From", [])])
+    try:
+        told = getaddresses([str(value)[:LONGEST_HEADER] for value in message.get_all("From", [])[:2]])
+    except RecursionError:  # comments or groups deep within each other
+        return "", ""
     return (decoded(told[0][0]), decoded(told[0][1])) if len(told) == 1 else ("", "")
 
 

@@ -101,12 +101,21 @@ def tokens_named(head: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """The tokens of addresses that a mail's headers name, most telling first."""
     found: dict[str, None] = {}
     for name in RECIPIENT_HEADERS:
-        value = head.get(name, b"")[:20_000].decode("ascii", "replace")
-        for _, address in getaddresses([value])[:MOST_RECIPIENTS]:
+        for address in addresses_in(head.get(name, b"")):
             token = token_of(address)
             if token is not None:
                 found[token] = None
     return tuple(found)
+
+
+def addresses_in(value: bytes) -> list[str]:
+    """The addresses that a header names. The library reads comments and groups by a recursion: a header in which they
+    lie deeper within each other than anybody writes names none.
+    """
+    try:
+        return [address for _, address in getaddresses([value[:20_000].decode("ascii", "replace")])[:MOST_RECIPIENTS]]
+    except RecursionError:
+        return []
 
 
 def addresses_of(tenant: Tenant, server: BackupServer) -> list[MailAddress]:

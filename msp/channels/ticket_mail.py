@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from email.utils import getaddresses
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 
-from msp.channels.addressing import MOST_RECIPIENTS, RECIPIENT_HEADERS
+from msp.channels.addressing import RECIPIENT_HEADERS, addresses_in
 from msp.channels.mails import headers_of, name_of
 from msp.outbox.models import InboundEvent
 from msp.tenants.models import Tenant
@@ -93,8 +92,7 @@ def named_in(head: Mapping[bytes, bytes], *, tenant_id: int) -> tuple[AnswerTo, 
     """The proven addresses of this tenant among those that a mail's headers name, most telling first."""
     found: dict[AnswerTo, None] = {}
     for name in RECIPIENT_HEADERS:
-        value = head.get(name, b"")[:20_000].decode("ascii", "replace")
-        for _, address in getaddresses([value])[:MOST_RECIPIENTS]:
+        for address in addresses_in(head.get(name, b"")):
             answer_to = read_address(address)
             if answer_to is not None and answer_to.tenant_id == tenant_id:
                 found[answer_to] = None

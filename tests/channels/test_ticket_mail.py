@@ -208,6 +208,19 @@ def test_an_address_of_another_tenant_in_a_mailbox_names_nothing_here(
     assert not InboundEvent.objects.of(world.other).exists()
 
 
+@pytest.mark.parametrize("to", ["(" * 10_000, "a:" * 5_000, "a@b.example," * 5_000])
+def test_a_header_that_would_break_its_reading_stops_neither_mailbox_nor_listener(
+    world: World, server: ImapServer, folder: str, to: str
+) -> None:
+    hostile = f"From: x@y.example\r\nTo: {to}\r\nMessage-ID: <h@y.example>\r\n\r\nHi".encode()
+    server.put(f'"{folder}"', hostile, letter())
+    assert poll(make_mailbox(world, server, folder=folder)).last_error == ""
+    assert receipts(world) == 2
+    with RunningListener() as listener:
+        listener.send(hostile, address_of(world))
+    assert len(kept(world)) == 1
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "expected"),
     [

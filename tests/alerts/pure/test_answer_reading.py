@@ -118,6 +118,8 @@ def test_a_subject_and_a_name_are_decoded_and_hold_no_control_characters() -> No
         b"From: desk@tickets.example, mallory@evil.example",
         b"From: desk@tickets.example\r\nFrom: mallory@evil.example",
         b"X-From: desk@tickets.example",
+        b"From: " + b"(" * 4000,
+        b"From: " + b"a:" * 4000,
     ],
 )
 def test_a_mail_that_does_not_name_exactly_one_writer_has_none(header: bytes) -> None:
