@@ -41,6 +41,10 @@ PERSISTING = frozenset({"persists", "joined"})
 #: A paused or switched-off destination is looked at again after this long.
 PAUSE = timedelta(minutes=15)
 
+#: A creation may still be under way in a system that was slow or stood still: that a ticket is not there is believed
+#: when a search says so again, this much after the first that did.
+UNDER_WAY = timedelta(minutes=1)
+
 
 def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = None) -> None:
     """Deliver one claimed lane and settle it; never raises for what the other system does.
@@ -155,7 +159,9 @@ def create(errand: Errand, *, now: datetime) -> None:
     if not lanes.extend(errand.claim, now=now):
         return
     ticket = errand.ticket
-    tickets_of(errand).update(create_attempted_at=now, thread={**ticket.thread, "attempted": str(errand.last_seq)})
+    thread = {**ticket.thread, "attempted": str(errand.last_seq)}
+    thread.pop("missed_at", None)
+    tickets_of(errand).update(create_attempted_at=now, thread=thread)
     new = NewTicket(
         reference=ticket.reference,
         text=opening(errand, now=now),
@@ -170,7 +176,7 @@ def create(errand: Errand, *, now: datetime) -> None:
     try:
         created = errand.gateway.create(errand.config, new, call=errand.call(action="create", now=now))
     except (TemporaryFailure, PermanentFailure):
-        tickets_of(errand).update(create_attempted_at=None)
+        tickets_of(errand).filter(create_attempted_at=now).update(create_attempted_at=None)
         raise
     confirm_created(errand, created, outcome="done", now=now)
 
@@ -186,8 +192,9 @@ def find(errand: Errand, *, now: datetime) -> None:
         )
         give_up(errand.claim, reason=reason, unknown=True, now=now)
         return
-    if now < attempted_at + wait:
-        seconds = (attempted_at + wait - now).total_seconds()
+    earliest = max(attempted_at + wait, UNDER_WAY + (missed_at(errand) or attempted_at))
+    if now < earliest:
+        seconds = (earliest - now).total_seconds()
         lanes.settle_later(
             errand.claim, now=now, reason="Waiting until a search can tell.", retry_after=seconds, unknown=True
         )
@@ -195,10 +202,27 @@ def find(errand: Errand, *, now: datetime) -> None:
     found = errand.gateway.find(errand.config, errand.ticket.reference, call=errand.call(action="find", now=now))
     if found is not None:
         confirm_created(errand, found, outcome="found", now=now)
-        return
-    tickets_of(errand).update(create_attempted_at=None)
+    else:
+        note_missing(errand, now=now)
+
+
+def missed_at(errand: Errand) -> datetime | None:
+    """When a search first did not find the ticket whose creation is in doubt."""
+    stored = errand.ticket.thread.get("missed_at")
+    return None if stored is None else datetime.fromisoformat(stored)
+
+
+def note_missing(errand: Errand, *, now: datetime) -> None:
+    """Once it was missed twice it may be created again. A worker that is late changes nothing of a newer attempt."""
     lanes.note_attempt(errand.claim, action="find", outcome="done", detail="It does not exist there.", now=now)
-    lanes.settle_later(errand.claim, now=now, reason="", retry_after=1)
+    rows = tickets_of(errand).filter(create_attempted_at=errand.ticket.create_attempted_at)
+    if missed_at(errand) is None:
+        rows.update(thread={**errand.ticket.thread, "missed_at": now.isoformat()})
+        reason = "It is not there; looking once more before it is created again."
+        lanes.settle_later(errand.claim, now=now, reason=reason, retry_after=UNDER_WAY.total_seconds(), unknown=True)
+    else:
+        rows.update(create_attempted_at=None)
+        lanes.settle_later(errand.claim, now=now, reason="", retry_after=1)
 
 
 def comment(errand: Errand, *, now: datetime) -> None:

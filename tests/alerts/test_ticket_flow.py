@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from alerts import acting
+from alerts import acting, delivering
 from alerts.delivering import deliver_ticket
+from alerts.errands import read_errand
 from alerts.evaluating import evaluate_jobs
 from alerts.models import Destination, Incident, IncidentEvent, Route, RuleSetting, Silence, Ticket, TicketUpdate
 from alerts.rules import check_subject
@@ -19,9 +20,11 @@ from integrations.logs.joblog import JobLog, LogError
 from msp.backups.models import BackupJob, JobState
 from msp.backups.recording import record_runs
 from msp.backups.runs import AssignedRun
+from msp.outbox import lanes
 from msp.outbox.delivering import deliver_due
 from msp.outbox.models import Lane, LaneAttempt
 from tests.doubles.mailbox import Mailbox
+from tests.doubles.ticket_server import Ticket as There
 from tests.doubles.ticket_server import TicketServer
 from tests.integrations.tickets.configs import email_json, rest_json
 from tests.world import START, World, make_job
@@ -258,25 +261,57 @@ def test_a_lost_answer_by_mail_waits_for_a_person(play: Play, mailbox: Mailbox) 
 
 
 def test_a_worker_that_dies_in_the_call_does_not_double_the_ticket(play: Play, desk: TicketServer) -> None:
-    from msp.outbox import lanes
-
     play.to_desk(desk)
     play.run("failure", **FAILED)
     (claim,) = lanes.claim("ticket", now=play.now, limit=1)
     Ticket.objects.of(play.world.tenant).update(create_attempted_at=play.now)  # stored before the call; then killed
     assert play.deliver() == 0
-    play.wait(minutes=3)
-    play.deliver()
-    play.wait(minutes=3)
-    play.deliver()
+    for _ in range(4):
+        play.wait(minutes=3)
+        play.deliver()
     assert len(desk.tickets) == 1
     assert not lanes.settle_done(claim, now=play.now)
 
 
+def test_a_creation_that_is_late_there_is_found_by_a_second_search(play: Play, desk: TicketServer) -> None:
+    """The worker died, the other system stood still, and the first search overtook the creation there."""
+    play.to_desk(desk)
+    play.run("failure", **FAILED)
+    lanes.claim("ticket", now=play.now, limit=1)
+    Ticket.objects.of(play.world.tenant).update(create_attempted_at=play.now)
+    play.wait(minutes=3)
+    play.deliver()
+    assert [request.method for request in desk.log] == ["GET"]
+    desk.tickets.append(There(1, "late", play.ticket().reference, "normal"))
+    play.wait(seconds=30)
+    Lane.objects.of(play.world.tenant).update(next_attempt_at=play.now)  # hurried along: too early all the same
+    play.deliver()
+    assert len(desk.log) == 1
+    for _ in range(3):
+        play.wait(minutes=3)
+        play.deliver()
+    assert [ticket.title for ticket in desk.tickets] == ["late"]
+    assert play.ticket().external_id == "1"
+    assert play.incident().told_at is not None
+
+
+def test_a_worker_that_wakes_up_late_undoes_no_newer_attempt(play: Play, desk: TicketServer) -> None:
+    """It slept in its search, found nothing, and meanwhile another created the ticket, or is about it."""
+    play.to_desk(desk)
+    play.run("failure", **FAILED)
+    first, second = play.now - timedelta(hours=1), play.now
+    rows = Ticket.objects.of(play.world.tenant)
+    missed = {"missed_at": (first + timedelta(minutes=5)).isoformat()}
+    rows.update(create_attempted_at=first, thread=missed)
+    (claim,) = lanes.claim("ticket", now=play.now, limit=1)
+    errand = read_errand(claim, allow_private=True)
+    rows.update(create_attempted_at=second)
+    delivering.find(errand, now=play.now)
+    assert play.ticket().create_attempted_at == second
+
+
 def test_a_closing_mail_of_unknown_outcome_waits_for_a_person(play: Play, mailbox: Mailbox) -> None:
     """A second closing mail may open the ticket again; a worker that died in the call counts as unknown, too."""
-    from msp.outbox import lanes
-
     play.to_mail(mailbox)
     play.run("failure", **FAILED)
     play.deliver()
