@@ -94,6 +94,8 @@ def read_language(code: str) -> Language:
 
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType({code: read_language(code) for code in CODES})
+#: The codes, and what people call the languages.
+CHOICES = tuple((code, language.name) for code, language in LANGUAGES.items())
 
 
 def language_of(code: str) -> Language:

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SUBJECT_LIMIT = 500
 SOURCE_LIMIT = 20_000
-OUTPUT_LIMIT = 100_000
+OUTPUT_LIMIT = 250_000
 #: Rounds of all loops of one letter together: every line of every problem has its place in it.
 ROUNDS = 2_000
 DEPTH = 40

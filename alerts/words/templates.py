@@ -1,12 +1,12 @@
 """A tenant's own words for the first message of a ticket: which template holds, what it may say, what fills it. Pure.
 
 The nearest wins: one of the route before one of the tenant, one for the language before one for all. What a template
-leaves empty, or cannot be filled in, is said by the default letter, and the reason is told: no ticket waits for words.
+leaves empty is said by the default letter; so is what cannot be filled in, and why is told: no ticket waits for words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
@@ -109,17 +109,14 @@ def word_subject(
         return default, ""
     values = subject_values(card, default=default, reference=reference, language=language, base_url=base_url)
     try:
-        return fill_subject(template.subject, values), ""
+        return fill_subject(template.subject, values) or default, ""
     except BadTemplate as bad:
         return default, f"The subject: {bad.reason}"
 
 
 def fill_subject(source: str, values: Mapping[str, Any]) -> str:
-    """One line, cut. Raises BadTemplate, also where nothing is left."""
-    subject = one_line(sandbox.render(source, values, loops=False), length=SUBJECT_LENGTH)
-    if not subject:
-        raise BadTemplate("Where little is known of a problem it comes out empty: put a fixed word in.")
-    return subject
+    """One line, cut. Raises BadTemplate."""
+    return one_line(sandbox.render(source, values, loops=False), length=SUBJECT_LENGTH)
 
 
 def word_opening(
@@ -140,44 +137,36 @@ def word_opening(
     values = body_values(
         cards, default=bare, subject=subject, reference=reference, language=language, base_url=base_url
     )
-    text, text_failure = _fill_text(template, values, opening) if template.body else (default.text, "")
-    html, html_failure = _fill_html(template, values, opening) if template.html else ("", "")
-    if not html:
-        html = as_html(text) if template.body and not text_failure else default.html
-    failures = tuple(filter(None, (text_failure, html_failure)))
-    return Worded(subject, Letter(text or default.text, html), failures)
+    own_text, text_failure = _tried("The text", fill_body, template.body, values)
+    own_html, html_failure = _tried("The HTML", fill_html, template.html, values)
+    text = "\n\n".join(filter(None, (opening, own_text))) if own_text else default.text
+    html = default.html
+    if own_html:
+        html = (f"<p>{escape(opening)}</p>\n" if opening else "") + own_html
+    elif own_text:
+        html = as_html(text)
+    return Worded(subject, Letter(text, html), tuple(filter(None, (text_failure, html_failure))))
 
 
-def _fill_text(template: Template, values: Mapping[str, Any], opening: str) -> tuple[str, str]:
+def _tried(
+    name: str, fill: Callable[[str, Mapping[str, Any]], str], source: str, values: Mapping[str, Any]
+) -> tuple[str, str]:
+    """The part filled in, and why that failed."""
     try:
-        return "\n\n".join(filter(None, (opening, fill_body(template.body, values)))), ""
+        return (fill(source, values) if source else ""), ""
     except BadTemplate as bad:
-        return "", f"The text: {bad.reason}"
-
-
-def _fill_html(template: Template, values: Mapping[str, Any], opening: str) -> tuple[str, str]:
-    try:
-        before = f"<p>{escape(opening)}</p>\n" if opening else ""
-        return before + fill_html(template.html, values), ""
-    except BadTemplate as bad:
-        return "", f"The HTML: {bad.reason}"
+        return "", f"{name}: {bad.reason}"
 
 
 def fill_body(source: str, values: Mapping[str, Any]) -> str:
-    """The body as text. Raises BadTemplate, also where nothing is left."""
-    text = sandbox.render(source, {**values, "default": values["default"].text}).strip()
-    if not text:
-        raise BadTemplate("Where little is known of a problem it comes out empty: put a fixed word in.")
-    return text
+    """The body as text. Raises BadTemplate."""
+    return sandbox.render(source, {**values, "default": values["default"].text}).strip()
 
 
 def fill_html(source: str, values: Mapping[str, Any]) -> str:
-    """The body as HTML; every value is escaped but for the default letter. Raises BadTemplate as well."""
+    """The body as HTML; every value is escaped but for the default letter. Raises BadTemplate."""
     # The default letter is ours: whatever came from elsewhere is escaped in it already.
-    html = sandbox.render(source, {**values, "default": Markup(values["default"].html)}, html=True).strip()  # noqa: S704
-    if not html:
-        raise BadTemplate("Where little is known of a problem it comes out empty: put a fixed word in.")
-    return html
+    return sandbox.render(source, {**values, "default": Markup(values["default"].html)}, html=True).strip()  # noqa: S704
 
 
 def as_html(text: str) -> str:
@@ -242,7 +231,8 @@ def body_values(
 
 # --- checking ----------------------------------------------------------------------------------------------------
 
-_SAMPLE = Card(
+#: An incident for those who have none yet.
+SAMPLE = Card(
     kind="errors", severity="critical", is_open=True, summary="The backup failed 3 times in a row.",
     since=datetime(2026, 3, 3, 21, 0, tzinfo=UTC), lines=("ERROR: the disk is full", "exit code 1"), close_reason="",
     client="Acme Dental", server="backup1", job="nightly", machine="DC01",
@@ -251,9 +241,9 @@ _SAMPLE = Card(
 )  # fmt: skip
 #: Of the least known, so that a template that needs more is refused when it is written and not at night.
 _SPARSE = replace(
-    _SAMPLE, kind="inbox_waiting", lines=(), client="", server="", job="", machine="", last_good_at=None, product=""
+    SAMPLE, kind="inbox_waiting", lines=(), client="", server="", job="", machine="", last_good_at=None, product=""
 )
-_TRIALS = ((_SAMPLE,), (_SPARSE,), (_SAMPLE,) * (MOST_CARDS + 3))
+_TRIALS = ((SAMPLE,), (_SPARSE,), (SAMPLE,) * (MOST_CARDS + 3))
 
 
 def check_subject(source: str) -> None:

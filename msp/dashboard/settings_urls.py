@@ -28,6 +28,7 @@ from msp.dashboard.views import settings_rules as rules
 from msp.dashboard.views import settings_servers as servers
 from msp.dashboard.views import settings_silences as silences
 from msp.dashboard.views import settings_trying as trying
+from msp.dashboard.views import settings_words as words
 
 urlpatterns: list[URLPattern] = [
     path("set-password/<uidb64>/<token>/", people.SetPassword.as_view(), name="set-password"),
@@ -61,6 +62,12 @@ urlpatterns: list[URLPattern] = [
     path("settings/destinations/<uuid:uid>/companies/", companies.edit_companies, name="destination-companies"),
     path("settings/destinations/<uuid:uid>/test-ticket/", destinations.send_test, name="destination-test"),
     path("settings/destinations/<uuid:uid>/pause/", destinations.pause, name="destination-pause"),
+    path("settings/words/", words.list_words, name="words"),
+    path("settings/words/language/", words.choose_language, name="words-language"),
+    path("settings/words/preview/", words.preview, name="words-preview"),
+    path("settings/words/new/", words.edit_template, name="words-new"),
+    path("settings/words/<uuid:uid>/", words.edit_template, name="words-template"),
+    path("settings/words/<uuid:uid>/reset/", words.reset, name="words-reset"),
     path("settings/enable-tickets/", enabling.everything, name="enable-all"),
     path("settings/clients/<uuid:uid>/enable-tickets/", enabling.client, name="enable-client"),
     path("settings/jobs/<uuid:uid>/enable-tickets/", enabling.job, name="enable-job"),

@@ -17,7 +17,7 @@ from msp.estate.spans import Actor, BadChange, Taken, checked_zone, record_chang
 from msp.tenants.keys import IssuedKey, issue_key
 from msp.tenants.models import Tenant
 
-CLIENT_TERMS = ("name", "timezone", "quota_bytes", "tickets_enabled", "notes")
+CLIENT_TERMS = ("name", "timezone", "quota_bytes", "tickets_enabled", "language", "notes")
 SERVER_VALUES = ("name", "timezone", "state", "new_jobs", "client", "group")
 
 

@@ -81,6 +81,7 @@ def register_client(
     timezone: str = "",
     quota_bytes: int | None = None,
     tickets_enabled: bool | None = None,
+    language: str = "",
     notes: str = "",
 ) -> Client:
     """A new client with its first spans, from today on; without a word about tickets it is observed where the tenant
@@ -90,7 +91,7 @@ def register_client(
     _check_state(state)
     values: dict[str, Any] = {"name": name, "state": state, "reseller": reseller, "timezone": zone}
     enabled = not tenant.observe_new if tickets_enabled is None else tickets_enabled
-    values |= {"quota_bytes": quota_bytes, "tickets_enabled": enabled, "notes": notes}
+    values |= {"quota_bytes": quota_bytes, "tickets_enabled": enabled, "language": language, "notes": notes}
     try:
         with transaction.atomic():
             client: Client = Client.objects.of(tenant).create(code=code, registered_at=actor.now, **values)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from alerts.acting import settings_changed
 from alerts.enabling import enable_jobs_of
 from alerts.evaluating import mark_due
+from alerts.words.languages import CHOICES, language_of
 from msp.dashboard import money
 from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import BadField, Field
@@ -35,7 +36,7 @@ def new_client(request: StaffRequest) -> HttpResponse:
     def apply(values: dict[str, Any]) -> str:
         values["reseller"] = _reseller(request, values["reseller"])
         values["timezone"] = values["timezone"] or ""
-        values["notes"] = values["notes"] or ""
+        values["notes"], values["language"] = values["notes"] or "", values["language"] or ""
         values["quota_bytes"] = _quota(values.pop("quota_gb"))
         try:
             client = register_client(request.scope.tenant, actor=actor_of(request), **values)
@@ -55,7 +56,7 @@ def edit_client(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 
     def apply(values: dict[str, Any]) -> str:
         values["quota_bytes"] = _quota(values.pop("quota_gb"))
-        values["notes"] = values["notes"] or ""
+        values["notes"], values["language"] = values["notes"] or "", values["language"] or ""
         values["timezone"] = values["timezone"] or request.scope.tenant.timezone
         was_observed = not client.tickets_enabled
         change_client(request.scope.tenant, client.pk, values, actor=actor_of(request))
@@ -123,6 +124,8 @@ def _terms(request: StaffRequest, client: Client | None) -> tuple[Field, ...]:
               help="Agreed ceiling of the protected size, in GB of 10^9 bytes; empty: none is agreed."),
         Field("tickets_enabled", "Tickets are opened for it", kind="switch",
               value="yes" if shown.tickets_enabled else "", help="Otherwise it is only observed."),
+        Field("language", "Language of its tickets", kind="choice", value=shown.language,
+              choices=(("", f"as set for all: {language_of(tenant.language).name}"), *CHOICES)),
         Field("notes", "Notes", kind="long", value=shown.notes, maximum=5000),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from alerts.planning import load_routes
 from alerts.routing import IncidentFacts, NoRoute
 from alerts.routing import route as choose_route
 from alerts.rules import RULES
+from alerts.words.languages import CHOICES
 from msp.dashboard.changes import routes as changes
 from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import BadField, Field
@@ -162,6 +163,9 @@ def _fields(request: StaffRequest, row: Route | None) -> tuple[Field, ...]:
               help="A failure is told earlier at its deadline or its third repeat. 0 tells at once."),
         Field("repeat_hours", "Remind every", kind="number", minimum=0, maximum=8760, unit="hours",
               value=str(shown.repeat_hours), required=True, help="0 never reminds."),
+        Field("language", "Language", kind="choice", value=shown.language,
+              choices=(("", "that of the client"), *CHOICES),
+              help="Of its tickets."),
         Field("quiet_from", "Quiet from", value=clock_words(shown.quiet_from), placeholder="22:00", maximum=5,
               help=f"On the clock of {request.scope.tenant.timezone}. What comes up then is told when it ends."),
         Field("quiet_until", "Quiet until", value=clock_words(shown.quiet_until), placeholder="07:00", maximum=5),
@@ -207,7 +211,7 @@ def _scope_field(request: StaffRequest, row: Route, name: str, label: str, model
 
 def _stored(request: StaffRequest, values: dict[str, Any]) -> dict[str, Any]:
     tenant = request.scope.tenant
-    stored = values | {"name": values["name"] or "", **_quiet(values)}
+    stored = values | {"name": values["name"] or "", "language": values["language"] or "", **_quiet(values)}
     for name, _, model in SCOPED:
         stored[name] = sorted(model.objects.of(tenant).filter(uid__in=values[name]).values_list("pk", flat=True))
     where = values["destination"]
