@@ -92,7 +92,7 @@ def look_at(tenant_id: int, ticket_id: int, *, now: datetime, allow_private: boo
         log.info("ticket %s of tenant %s could not be read: %s", ticket_id, tenant_id, failure)
         keep_look(ticket, call.record, changed=False, now=now)
         return
-    news = take_over(tenant_id, ticket_id, standing, asked_at=now, now=now)
+    news = take_over(tenant_id, ticket_id, standing, confirmed_at=ticket.confirmed_at, now=now)
     keep_look(ticket, call.record, changed=news is not None and news.is_any, now=now)
     set_clock(ticket, claimed=claimed, check=now + (SOON if news is None else after))
 

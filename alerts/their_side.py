@@ -45,9 +45,10 @@ class News:
 
 
 def take_over(
-    tenant_id: int, ticket_id: int, standing: Standing | None, *, asked_at: datetime, now: datetime
+    tenant_id: int, ticket_id: int, standing: Standing | None, *, confirmed_at: datetime | None, now: datetime
 ) -> News | None:
-    """Bring our side in line with a ticket as it was there at ``asked_at``; None: it is gone.
+    """Bring our side in line with a ticket as it stands there; None: it is gone. ``confirmed_at`` is the ticket's own,
+    read before it was asked for.
 
     Answers what was new; None when the answer may be older than what we did since, so that it has to be asked again.
     Locks the incidents, then the ticket.
@@ -56,7 +57,7 @@ def take_over(
         ids = Incident.objects.of(tenant_id).filter(ticket=ticket_id, state="open").values_list("id", flat=True)
         incidents = [one for one in lock_by_id(tenant_id, list(ids)).values() if one.ticket_id == ticket_id]
         ticket = lock_ticket(tenant_id, ticket_id)
-        if is_ours_newer(ticket, asked_at=asked_at):
+        if is_ours_newer(ticket, confirmed_at=confirmed_at):
             return None
         if ticket.wanted_state != "open" or ticket.confirmed_state == "none" or is_anothers(ticket, standing):
             Ticket.objects.of(tenant_id).filter(pk=ticket_id).update(looked_at=now)
@@ -73,9 +74,11 @@ def lock_ticket(tenant_id: int, ticket_id: int) -> Ticket:
     return ticket
 
 
-def is_ours_newer(ticket: Ticket, *, asked_at: datetime) -> bool:
-    """Whether we changed the ticket there after it was asked for, or are about it now."""
-    if ticket.confirmed_at is not None and ticket.confirmed_at >= asked_at:
+def is_ours_newer(ticket: Ticket, *, confirmed_at: datetime | None) -> bool:
+    """Whether we changed the ticket there since it was asked for, or are about it now. Times cannot tell: a change
+    bears the time at which its delivery began.
+    """
+    if ticket.confirmed_at != confirmed_at:
         return True
     claimed = Lane.objects.of(ticket.tenant_id).filter(kind="ticket", object_id=ticket.pk, claim_token__isnull=False)
     return bool(claimed.exists())

@@ -198,8 +198,32 @@ def test_an_answer_older_than_our_own_change_is_not_taken(play: Play, desk: Zend
 
     at = Desk(play, desk)
     stale = Standing(at.there.id, "solved", closed=True)
-    asked_at = play.now - timedelta(seconds=5)
-    assert take_over(play.world.tenant.pk, play.ticket().pk, stale, asked_at=asked_at, now=play.now) is None
+    assert take_over(play.world.tenant.pk, play.ticket().pk, stale, confirmed_at=None, now=play.now) is None
+    assert at.incident().acknowledged_at is None
+
+
+def test_a_ticket_opened_again_while_it_is_looked_at_is_not_taken_for_closed_there(
+    play: Play, desk: Zendesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delivery began before the look and ended after the look had its answer."""
+    at = Desk(play, desk, persist_hours=1)
+    desk.set_status_there(at.there.id, "solved")
+    at.look()
+    play.wait(hours=2)
+    play.sweep()
+    real = looking.take_over
+
+    def instead(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(looking, "take_over", real)
+        play.wait(seconds=-1)
+        play.deliver()
+        play.wait(seconds=1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(looking, "take_over", instead)
+    at.look()
+    assert at.there.status == "open"
+    assert play.ticket().confirmed_state == "open"
     assert at.incident().acknowledged_at is None
 
 
