@@ -134,7 +134,7 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
 
 def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
     """One event, from an automation rule."""
-    return freshworks.read_webhook(config, headers, body, call=call)
+    return freshworks.event_of(config, headers, body, call=call)
 
 
 def check(config: Config, *, call: Call) -> tuple[str, ...]:

@@ -261,7 +261,7 @@ def field_choices(product: Product, api: Api, name: str) -> dict[str, str]:
     return found
 
 
-def read_webhook(config: Settings, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
+def event_of(config: Settings, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
     """One event. Nothing is signed there, so an automation rule sends our secret in a header."""
     if not config.webhook_secret:
         raise PermanentFailure("This destination takes no callbacks: it has no secret for them.")
