@@ -30,7 +30,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "BACKLEDGER_ALLOW_PRIVATE_DESTINATIONS": ("false", "true lets calls go to private network addresses"),
     "BACKLEDGER_MAX_BODY_BYTES": ("26214400", "largest accepted request body and largest decompressed log"),
     "BACKLEDGER_DOOR_QUEUE": ("2000", "receipts a web process holds before it answers 429"),
-    "BACKLEDGER_MAIL_DOMAIN": ("localhost", "domain of the mail addresses of servers and tickets, and of the Message-IDs we write"),
+    "BACKLEDGER_MAIL_DOMAIN": ("localhost", "domain of mail addresses for logs and answers, and of our Message-IDs"),
     "BACKLEDGER_SMTP_PORT": ("2525", "port of the mail listener; 0 runs none"),
     "BACKLEDGER_SMTP_HOST": ("127.0.0.1", "address the mail listener binds to; 0.0.0.0 for every one"),
     "BACKLEDGER_SMTP_CERTIFICATE": ("", "certificate chain (PEM file) that the mail listener offers STARTTLS with"),
