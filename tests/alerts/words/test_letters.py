@@ -46,8 +46,8 @@ def test_the_first_letter_in_english_word_for_word() -> None:
         "Client: Acme Dental\nMachine: DC01\nServer: srv1\nJob: nightly\nProduct: veeam\nSeverity: critical\n"
         "Since: Tue 3 Mar 2026 22:00 CET\nLast good backup: Sun 1 Mar 2026 22:00 CET\n\n"
         "From the log:\n  ERROR: disk full\n  exit code 1\n\n"
-        "What to try: Read the log lines in this ticket, mend their cause and run the job again; a good run closes "
-        "this by itself. Veeam tells more in its console under History > Jobs, and in C:\\ProgramData\\Veeam\\Backup "
+        "What to try: Read the log lines here or behind the link, mend their cause and run the job again; a good run "
+        "closes this by itself. Veeam tells more in its console under History > Jobs, and in C:\\ProgramData\\Veeam\\Backup "
         "on the backup server.\n\n"
         "Details: https://backledger.msp.example/incidents/5f0c8a52-0000-4000-8000-000000000001"
     )
