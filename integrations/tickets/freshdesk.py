@@ -104,7 +104,7 @@ def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, c
 
 def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
     """The oldest ticket that bears our reference."""
-    return freshworks.find(PRODUCT, config, reference, call=call)
+    return freshworks.find(PRODUCT, config, reference, {}, call=call)
 
 
 def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:

@@ -179,13 +179,19 @@ def reopen(product: Product, config: Settings, thread: Thread, text: TicketText,
     add_note(product, config, thread, text, api=api)
 
 
-def find(product: Product, config: Settings, reference: Reference, *, call: Call) -> Created | None:
-    """The oldest ticket whose tags hold our reference, as checked in what was returned."""
+def find(
+    product: Product, config: Settings, reference: Reference, scope: Mapping[str, str], *, call: Call
+) -> Created | None:
+    """The oldest ticket whose tags hold our reference, as checked in what was returned; ``scope`` joins the query."""
     require_reference(reference)
     api, seen = api_of(config, call), 0
     for page in range(1, MAX_PAGES + 1):
-        document = api.get(product.search_path, {"query": f"\"tag:'{reference}'\"", "page": page})
+        document = api.get(product.search_path, {"query": f"\"tag:'{reference}'\"", "page": page} | dict(scope))
         rows = rows_in(document, product.search_rows, host=api.host)
+        if not all(isinstance(row.get("tags"), list) for row in rows):
+            raise PermanentFailure(
+                f"{api.host} shows no tags, so it cannot be told whether the ticket exists: look there."
+            )
         ours = [key for row in rows if reference in tags_of(row) and (key := id_in(row, "id")) is not None]
         if ours:
             return created(config, min(ours, key=lambda key: (len(key), key)))
