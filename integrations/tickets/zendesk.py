@@ -34,7 +34,16 @@ from integrations.tickets.contract import (
     TicketEvent,
     TicketText,
 )
-from integrations.tickets.json_api import Api, check_address, decode, id_in, open_text_problem, segment
+from integrations.tickets.json_api import (
+    Api,
+    check_address,
+    decode,
+    id_in,
+    open_text_problem,
+    rows_in,
+    segment,
+    text_in,
+)
 
 LABEL: Final = "Zendesk"
 #: A fifth of the 200 requests a minute of the smallest plan that has the API.
@@ -162,16 +171,21 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
         messages = api.get(f"{path}/comments.json", {"include": "users"})
     except NotThere:
         return None
-    ticket = document["ticket"]
-    names = {user["id"]: user for user in (*document.get("users", ()), *messages.get("users", ()))}
+    ticket = document.get("ticket") if isinstance(document, dict) else None
+    external_id, status = id_in(ticket, "id"), text_in(ticket, "status")
+    if not isinstance(ticket, dict) or external_id is None or not status:
+        raise PermanentFailure(f"{api.host} answered with something that is not the ticket that was asked for.")
+    users = [*_users(document), *_users(messages)]
+    names = {number: user for user in users if (number := id_in(user, "id")) is not None}
+    comments = rows_in(messages, "comments", host=api.host)
     return Standing(
-        external_id=str(ticket["id"]),
-        status=str(ticket["status"]),
-        closed=ticket["status"] in CLOSED,
-        reference=str(ticket.get("external_id") or ""),
-        assignee=str(names.get(ticket.get("assignee_id"), {}).get("name", "")),
-        remarks=tuple(_remark(config, item, names) for item in messages.get("comments", ())),
-        url=_page(config, str(ticket["id"])),
+        external_id=external_id,
+        status=status,
+        closed=status in CLOSED,
+        reference=text_in(ticket, "external_id"),
+        assignee=text_in(names.get(id_in(ticket, "assignee_id") or ""), "name"),
+        remarks=tuple(_remark(config, item, names) for item in comments if id_in(item, "id") is not None),
+        url=_page(config, external_id),
     )
 
 
@@ -180,11 +194,11 @@ def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]
     api = _api(config, call)
     if len(search) >= 2:
         document = api.get("/organizations/autocomplete.json", {"name": search})
-        return _companies(document)
+        return _companies(document, host=api.host)
     found: tuple[Company, ...] = ()
     for page in range(1, MAX_PAGES + 1):
         document = api.get("/organizations.json", {"page": page, "per_page": 100})
-        found += _companies(document)
+        found += _companies(document, host=api.host)
         if not document.get("next_page"):
             break
     return found
@@ -196,8 +210,9 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
         return tuple(Choice(one.id, one.name) for one in companies(config, "", call=call))
     if name != "group":
         raise PermanentFailure(f"The values of {name} cannot be looked up.")
-    document = _api(config, call).get("/groups.json")
-    return tuple(Choice(str(item["id"]), str(item["name"])) for item in document["groups"])
+    api = _api(config, call)
+    rows = rows_in(api.get("/groups.json"), "groups", host=api.host)
+    return tuple(Choice(number, text_in(row, "name")) for row in rows if (number := id_in(row, "id")) is not None)
 
 
 def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
@@ -222,8 +237,8 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     """Who we are there, and whether the search works."""
     problems = list(open_text_problem(config.url, call))
     try:
-        user = _api(config, call).get("/users/me.json").get("user", {})
-        if user.get("role") not in ("agent", "admin"):
+        user = _api(config, call).get("/users/me.json")
+        if text_in(user, "user", "role") not in ("agent", "admin"):
             problems.append("Zendesk does not know this token: it answers as to a stranger. Check email and token.")
         elif find(config, NOBODYS_REFERENCE, call=call) is not None:
             problems.append("The search returned a ticket for a reference that nobody has.")
@@ -250,8 +265,8 @@ def _require_status(answer: Any, wanted: frozenset[str], what: str) -> None:
     ticket = answer.get("ticket") if isinstance(answer, dict) else None
     if not isinstance(ticket, dict):
         raise OutcomeUnknown(f"{what} for certain: the answer does not say how it stands.")
-    if ticket.get("status") not in wanted:
-        raise PermanentFailure(f"{what}: its status is {str(ticket.get('status'))[:40]!r}.")
+    if text_in(ticket, "status") not in wanted:
+        raise PermanentFailure(f"{what}: its status is {text_in(ticket, 'status')[:40]!r}.")
 
 
 def _comment(config: Config, text: TicketText) -> dict[str, Any]:
@@ -259,19 +274,26 @@ def _comment(config: Config, text: TicketText) -> dict[str, Any]:
     return {**words, "public": config.public}
 
 
-def _remark(config: Config, item: Mapping[str, Any], names: Mapping[Any, Mapping[str, Any]]) -> Remark:
-    author = names.get(item.get("author_id"), {})
+def _users(document: Any) -> list[Any]:
+    """Those that came with an answer; they only name people, so that none is no failure."""
+    users = document.get("users") if isinstance(document, dict) else None
+    return users if isinstance(users, list) else []
+
+
+def _remark(config: Config, item: Mapping[str, Any], names: Mapping[str, Any]) -> Remark:
+    author = names.get(id_in(item, "author_id") or "")
     return Remark(
-        id=str(item["id"]),
-        author=str(author.get("name", "")),
-        text=str(item.get("plain_body") or item.get("body") or ""),
+        id=id_in(item, "id") or "",
+        author=text_in(author, "name"),
+        text=text_in(item, "plain_body") or text_in(item, "body"),
         at=json_api.moment(item.get("created_at")),
-        ours=str(author.get("email", "")).lower() == config.email.lower(),
+        ours=text_in(author, "email").lower() == config.email.lower(),
     )
 
 
-def _companies(document: Any) -> tuple[Company, ...]:
-    return tuple(Company(str(item["id"]), str(item["name"])) for item in document["organizations"])
+def _companies(document: Any, *, host: str) -> tuple[Company, ...]:
+    rows = rows_in(document, "organizations", host=host)
+    return tuple(Company(number, text_in(row, "name")) for row in rows if (number := id_in(row, "id")) is not None)
 
 
 def _created(config: Config, external_id: str) -> Created:
