@@ -21,7 +21,8 @@ from alerts.answer_reading import Answer, read_answer
 from alerts.mail_returned import take_return
 from alerts.mail_taking import AUTOMATIC, Mailed, take_mail
 from alerts.models import Destination, Ticket, TicketRemark
-from integrations.configuration import BadConfig, config_from_json
+from alerts.ticket_calls import keep_mail
+from integrations.configuration import BadConfig, config_from_json, secrets_of
 from integrations.logs.mime import BadMail
 from integrations.tickets import email, mail_systems
 from msp.channels.ticket_mail import OUR_MESSAGE_ID, SOURCE, references_in_subject
@@ -104,8 +105,14 @@ def take(event: InboundEvent, *, now: datetime) -> dict[str, Any]:
     if answer.ours or OUR_MESSAGE_ID.fullmatch(answer.headers.get("message-id", "")):
         raise Refused("A mail of our own came back: it was dropped.", found.ticket.destination_id)
     if answer.is_report:
-        return {**kept, "taken": take_return(found.ticket, found.config, answer, now=now)}
-    return {**kept, "taken": take_answer(event, answer, found, now=now)}
+        taken = take_return(found.ticket, found.config, answer, now=now)
+    else:
+        taken = take_answer(event, answer, found, now=now)
+    keep_mail(
+        found.ticket, sender=answer.sender, subject=answer.subject, text=answer.text, verdict=f"Taken as: {taken}.",
+        secrets=secrets_of(found.config), now=now,
+    )  # fmt: skip
+    return {**kept, "taken": taken}
 
 
 def take_answer(event: InboundEvent, answer: Answer, found: Found, *, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """Keeps what was sent and received about each ticket, for people to read and for a while.
 
-Called by delivery, by looking and by the address for callbacks, each after its calls and outside their transactions.
+Called by delivery, by looking, by the address for callbacks and by the reading of mails, each after its calls.
 Of looks that brought no news only the last is kept, of a ticket only its latest calls. What comes here has lost its
 secrets (``integrations.recording``); nothing is decided by it.
 """
@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from alerts.models import Destination, Ticket, TicketCall
-from integrations.recording import Exchange, Recorder, shown_headers, shown_text
+from integrations.recording import MOST_ADDRESS, Exchange, Recorder, clean, shown_headers, shown_text
 from msp.tenants.models import Tenant
 
-LOOK, CALLBACK = "look", "callback"
+LOOK, CALLBACK, MAIL = "look", "callback", "mail"
 #: Calls of one ticket that are kept; the oldest go first.
 MOST_OF_A_TICKET = 200
 CHUNK = 2_000
@@ -73,6 +73,24 @@ def keep_callback(
     TicketCall.objects.of(destination.tenant_id).bulk_create(rows)
     for ticket in tickets:
         forget_oldest(ticket)
+
+
+def keep_mail(
+    ticket: Ticket, *, sender: str, subject: str, text: str, verdict: str, secrets: tuple[str, ...], now: datetime
+) -> None:
+    """A mail that came in about a ticket, as it was read, in the caller's transaction."""
+    mail = f"From: {sender}\nSubject: {subject}\n\n{text}".encode("utf-8", "replace")
+    TicketCall.objects.of(ticket.tenant_id).create(
+        ticket_id=ticket.pk,
+        at=now,
+        tried_at=now,
+        direction="received",
+        action=MAIL,
+        method="MAIL",
+        request=shown_text(mail.replace(b"\0", b""), {}, secrets, size=len(mail)),
+        verdict=clean(verdict, most=MOST_ADDRESS),
+    )
+    forget_oldest(ticket)
 
 
 def forget_oldest(ticket: Ticket) -> None:

@@ -310,9 +310,10 @@ def _read_at_most(response: BaseHTTPResponse, limit: int, *, method: str, host: 
 
 def _excerpt(answer: Answer, secrets: tuple[str, ...]) -> str:
     """The beginning of an answer. Secrets go before anything is cut, as half of one would not be found."""
-    raw = answer.body[:_EXCERPT_BYTES].decode("utf-8", "replace")
+    is_cut = len(answer.body) > _EXCERPT_BYTES
+    raw = redacting.text_of(answer.body[:_EXCERPT_BYTES], is_cut=is_cut)
     text = redacting.redact_named(redact(raw, secrets))
-    if len(answer.body) > _EXCERPT_BYTES:
+    if is_cut:
         text = text[: max(0, len(text) - redacting.margin_of(secrets))]
     if "html" in answer.headers.get("content-type", ""):
         text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from integrations.redacting import MARK, margin_of, redact, redact_address, redact_named
+from integrations.redacting import MARK, margin_of, redact, redact_address, redact_named, text_of
 
 #: Characters of a request and of an answer that are kept.
 MOST_TEXT = 8_000
@@ -145,7 +145,7 @@ def shown_text(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...]
     if b"\0" in body or encoding.strip().lower() not in ("", "identity"):
         return f"({size} bytes that are no text)"
     is_cut = size > len(body)
-    text = redact_named(redact(_decode(body, is_cut=is_cut), secrets))
+    text = redact_named(redact(text_of(body, is_cut=is_cut), secrets))
     if is_cut:
         text = text[: max(0, len(text) - margin_of(secrets))]
     shown = clean(text, most=MOST_TEXT)
@@ -156,13 +156,3 @@ def clean(text: str, *, most: int) -> str:
     """``text`` without what pages and databases cannot take, cut to ``most`` characters."""
     kept = "".join(c if c.isprintable() or c in "\n\t" else "" if c == "\r" else "\ufffd" for c in text[: most + 1])
     return kept if len(kept) <= most else kept[: most - 1] + MARK
-
-
-def _decode(body: bytes, *, is_cut: bool) -> str:
-    """UTF-8; what is none is read byte by byte, so that a secret in it is still found."""
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        if is_cut and error.start >= len(body) - 3:
-            return body[: error.start].decode()
-        return body.decode("latin-1")

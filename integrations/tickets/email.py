@@ -26,6 +26,7 @@ from integrations.configuration import secrets_of
 from integrations.connecting import CutOff, tls_context, what_happened
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.http import redact
+from integrations.redacting import MARK
 from integrations.smtp_recording import ListeningSMTP, Talk, noted
 from integrations.tickets.contract import (
     Ability,
@@ -264,9 +265,11 @@ def _send(config: Config, message: EmailMessage, *, call: Call) -> None:
 
 
 def _readable(message: EmailMessage) -> bytes:
-    """The mail as people read it: its headers, and its text without the coding that it travels in."""
+    """The mail as people read it: its headers, and its text without the coding that it travels in. Where answers go is
+    for its readers alone: the address proves that they had the mail.
+    """
     part = message.get_body(("plain",))
-    headers = "\n".join(f"{name}: {value}" for name, value in message.items())
+    headers = "\n".join(f"{name}: {MARK if name == 'Reply-To' else value}" for name, value in message.items())
     return f"{headers}\n\n{part.get_content() if part else ''}".encode()
 
 
