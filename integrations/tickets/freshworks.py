@@ -186,7 +186,8 @@ def find(
     require_reference(reference)
     api, seen = api_of(config, call), 0
     for page in range(1, MAX_PAGES + 1):
-        document = api.get(product.search_path, {"query": f"\"tag:'{reference}'\"", "page": page} | dict(scope))
+        query: dict[str, str | int] = {"query": f"\"tag:'{reference}'\"", "page": page, **scope}
+        document = api.get(product.search_path, query)
         rows = rows_in(document, product.search_rows, host=api.host)
         if not all(isinstance(row.get("tags"), list) for row in rows):
             raise PermanentFailure(

@@ -12,7 +12,8 @@ from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure
 from integrations.tickets import Thread, TicketText, freshservice
 from tests.doubles.desk import Bench
-from tests.doubles.desks.freshservice import SECRET, Freshservice, bench
+from tests.doubles.desks.freshdesk import SECRET
+from tests.doubles.desks.freshservice import Freshservice, bench
 from tests.doubles.http_server import RunningServer
 from tests.integrations.tickets.configs import TICKET, a_call
 from tests.integrations.tickets.odd_answers import fixed, outcomes
