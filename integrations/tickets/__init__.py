@@ -28,6 +28,7 @@ from integrations.tickets import (
     rest,
     roundup,
     servicenow,
+    syncro,
     zammad,
     zendesk,
 )
@@ -62,6 +63,7 @@ GATEWAYS: dict[str, Gateway] = {
     "kaseya-bms": kaseya_bms,
     "roundup": roundup,
     "servicenow": servicenow,
+    "syncro": syncro,
     "zammad": zammad,
     "zendesk": zendesk,
 }
