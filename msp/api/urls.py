@@ -29,6 +29,7 @@ from msp.api.resources import (
     ticket_calls,
     tickets,
     volumes,
+    words,
 )
 from msp.api.resources.missing import MissingView
 from msp.api.resources.shapes import MonthConverter
@@ -91,6 +92,10 @@ urlpatterns: list[URLPattern] = [
     path("tickets/<uuid:uid>", tickets.TicketView.as_view()),
     path("tickets/<uuid:uid>/calls", ticket_calls.TicketCallsView.as_view()),
     path("tickets/<uuid:uid>/send-again", ticket_calls.SendAgainView.as_view()),
+    path("words", words.WordsView.as_view()),
+    path("letter-templates", words.TemplatesView.as_view()),
+    path("letter-templates/preview", words.TemplatePreviewView.as_view()),
+    path("letter-templates/<uuid:uid>", words.TemplateView.as_view()),
     path("rules", rules.RulesView.as_view()),
     path("rules/<str:kind>/preview", previews.RulePreviewView.as_view()),
     path("rule-settings", rules.RuleSettingsView.as_view()),

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
-from alerts.models import Silence
+from alerts.models import LetterTemplate, Silence
 from msp.api.problems import Problem
 from msp.channels.addressing import make_address
 from msp.channels.models import Mailbox, PullSource
@@ -69,6 +69,7 @@ def values(things: Things, world: World) -> dict[str, str]:
     named["WAITING"] = make_ticket(world.tenant, make_client(world.tenant, "Waiting"))
     mark(world.tenant.pk, "ticket", [named["WAITING"].pk], now=NOW + timedelta(hours=1))
     named["RULE"] = AssignmentRule.objects.of(world.tenant).create(name="r", position=1, patterns={"job": "z"})
+    named["TEMPLATE"] = LetterTemplate.objects.of(world.tenant).create(body="{{ default }}", changed_at=START)
     named["SILENCE"] = Silence.objects.of(world.tenant).create(
         scope_kind="tenant", scope_id=world.tenant.pk, starts_at=START, ends_at=START + timedelta(days=365)
     )

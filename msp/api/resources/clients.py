@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from alerts.words.languages import CODES
 from msp.api import changes, queries
 from msp.api.paging import BY_ID
 from msp.api.reading import StrictSerializer
@@ -16,6 +17,9 @@ from msp.api.resources.base import ApiView, found
 from msp.api.resources.shapes import LARGEST, NamedSerializer, size_field
 from msp.api.schema import WordField, changed, described, page_example, page_of
 from msp.estate.models import CLIENT_STATES
+
+#: Of a client's tickets; "" is that of the tenant.
+LANGUAGES = ("", *CODES)
 
 
 class ClientSerializer(serializers.Serializer[Any]):
@@ -29,6 +33,7 @@ class ClientSerializer(serializers.Serializer[Any]):
     timezone = serializers.CharField(help_text="Zone of its schedules.")
     quota_bytes = size_field("Agreed ceiling of protected size; null where none is agreed.")
     tickets_enabled = serializers.BooleanField(help_text="False: incidents open, but nobody is told.")
+    language = WordField(LANGUAGES, help_text="Of the tickets about it; empty: that of your company.")
     notes = serializers.CharField()
     registered_at = serializers.DateTimeField()
 
@@ -50,6 +55,7 @@ class ClientRegistration(StrictSerializer):
     tickets_enabled = serializers.BooleanField(
         default=None, allow_null=True, help_text="null: as your company starts new clients, observed or not."
     )
+    language = WordField(LANGUAGES, default="", allow_blank=True)
     notes = serializers.CharField(default="", allow_blank=True, max_length=10_000)
 
 
@@ -63,6 +69,7 @@ class ClientChange(StrictSerializer):
     timezone = serializers.CharField(required=False, max_length=64)
     quota_bytes = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=LARGEST)
     tickets_enabled = serializers.BooleanField(required=False)
+    language = WordField(LANGUAGES, required=False, allow_blank=True)
     notes = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
     reason = serializers.CharField(required=False, allow_blank=True, max_length=2000, help_text="Kept in the audit.")
 
@@ -76,6 +83,7 @@ EXAMPLE = {
     "timezone": "Europe/Berlin",
     "quota_bytes": 2000000000000,
     "tickets_enabled": True,
+    "language": "",
     "notes": "",
     "registered_at": "2026-01-05T09:12:44Z",
 }
