@@ -94,7 +94,8 @@ def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note, then status; a ticket that is closed already, or gone, is left as it is."""
-    freshworks.close(PRODUCT, config, thread, text, read(config, thread, call=call), call=call)
+    api = freshworks.api_of(config, call)
+    freshworks.close(PRODUCT, config, thread, text, me=_me(api), api=api)
 
 
 def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:

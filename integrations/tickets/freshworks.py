@@ -159,13 +159,11 @@ def set_status(product: Product, thread: Thread, status: int, *, api: Api) -> No
         raise PermanentFailure(f"{api.host} left the ticket {thread.external_id} in the status {told[:20]}.")
 
 
-def close(
-    product: Product, config: Settings, thread: Thread, text: TicketText, there: Standing | None, *, call: Call
-) -> None:
+def close(product: Product, config: Settings, thread: Thread, text: TicketText, *, me: str, api: Api) -> None:
     """Words first and status last; words that a failed closing has already said are not said again."""
+    there = read(product, config, thread, me, api)
     if there is None or there.closed:
         return
-    api = api_of(config, call)
     last = next((remark for remark in reversed(there.remarks) if remark.ours), None)
     if last is None or _letters(last.text) != _letters(plain(html_of(text))):
         add_note(product, config, thread, text, api=api)

@@ -128,10 +128,10 @@ def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Comment, then status; words that a failed closing has already said are not said again."""
-    there = read(config, thread, call=call)
+    api = _api(config, call)
+    there = _standing(config, thread, api)
     if there is None or there.closed:
         return
-    api = _api(config, call)
     last = next((remark for remark in reversed(there.remarks) if remark.ours), None)
     if last is None or last.text.split() != text.body.split():
         _say(config, thread, text, api=api)
@@ -161,7 +161,10 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
 
 def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
     """The ticket and its comments; None if it was deleted."""
-    api = _api(config, call)
+    return _standing(config, thread, _api(config, call))
+
+
+def _standing(config: Config, thread: Thread, api: Api) -> Standing | None:
     me = _me(api)
     try:
         document = api.get(f"/tickets/{segment(thread.external_id)}")
