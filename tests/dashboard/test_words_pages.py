@@ -157,15 +157,18 @@ def test_the_language_of_tenant_client_and_route_is_set(stage: Stage, owner: Bro
 
 
 def test_a_template_that_failed_is_told_until_words_change(stage: Stage, owner: Browser) -> None:
-    Destination.objects.of(stage.world.tenant).create(
+    failing = Destination.objects.of(stage.world.tenant).create(
         name="Night desk", gateway="rest", config={}, created_at=START, words_failure="The text: Line 1: <b>.",
         words_failed_at=START,
     )  # fmt: skip
     page = page_of(owner, reverse("words"))
     assert "A template could not be used for Night desk" in page
     assert "The text: Line 1: &lt;b&gt;." in page
+    address = reverse("destination", args=[failing.uid])
+    assert "The text: Line 1: &lt;b&gt;." in page_of(owner, address)
     store(owner)
     assert "could not be used" not in page_of(owner, reverse("words"))
+    assert "could not be used" not in page_of(owner, address)
 
 
 def test_who_may_not(stage: Stage, owner: Browser) -> None:
