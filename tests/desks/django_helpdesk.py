@@ -61,6 +61,14 @@ class DjangoHelpdesk(RealDesk):
         found = self._ask("GET", "tickets/?page_size=10000")["results"]
         return [Seen(str(item["id"]), item["title"], str(item["status"])) for item in found]
 
+    def said(self) -> dict[str, list[str]]:
+        """Of every ticket what was written on it, the description first."""
+        found = self._ask("GET", "tickets/?page_size=10000")["results"]
+        return {
+            str(item["id"]): [item["description"], *(one["comment"] or "" for one in item["followup_set"])]
+            for item in found
+        }
+
     def ticket(self, ticket_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self._ask("GET", f"tickets/{ticket_id}/")
         return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -107,6 +108,17 @@ class RealDesk(ABC):
             self._process.kill()
             self._process.wait(20)
             self._process = None
+
+    def freeze(self) -> None:
+        """It stands still: connections are taken, nothing is answered until it is thawed."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")
