@@ -22,6 +22,7 @@ UNWALLED = {
 #: Statements on tenants' rows that name no tenant, by file and beginning, and why.
 WITHOUT_TENANT = {
     ("msp/ingest/taking.py", "UPDATE ingest_receiptqueue SET attempts"): "ids that were locked by tenant just before",
+    ("msp/outbox/lanes.py", "SELECT next_attempt_at FROM outbox_lane"): "a moment alone: how long a worker may nap",
 }
 TABLE = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(?:ONLY\s+)?(\w+)", re.IGNORECASE)
 
