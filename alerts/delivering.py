@@ -28,7 +28,7 @@ from alerts.models import Ticket
 from alerts.ticket_calls import keep_sent
 from alerts.ticketing import new_reference
 from integrations.configuration import BadConfig
-from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
+from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets.contract import NewTicket, Priority
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
@@ -71,7 +71,7 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         settle_unknown(errand, action=action, reason="The worker ended while it closed the ticket.", now=now)
         return
     try:
-        ACTIONS[action](errand, now=now)
+        act(errand, action, now=now)
     except TemporaryFailure as failure:
         lanes.note_attempt(claim, action=action, outcome="temporary", detail=failure.reason, now=now)
         lanes.settle_later(
@@ -87,6 +87,15 @@ def deliver_ticket(claim: Claim, *, now: datetime, allow_private: bool | None = 
         spare(errand, reason=failure.reason, now=now)
     finally:
         keep_sent(errand.ticket, errand.record, action=action, now=now)
+
+
+def act(errand: Errand, action: str, *, now: datetime) -> None:
+    """Make the call. No reason for its failure holds a secret, whatever the other system gave as its words."""
+    try:
+        ACTIONS[action](errand, now=now)
+    except DeliveryFailure as failure:
+        failure.reason = errand.record.without_secrets(failure.reason)
+        raise
 
 
 def is_held_back(errand: Errand, action: str, *, now: datetime) -> bool:
@@ -252,7 +261,8 @@ def reopen(errand: Errand, *, now: datetime) -> None:
     try:
         errand.gateway.reopen(errand.config, errand.thread, letter(errand), sequence=sequence, call=call)
     except PermanentFailure as failure:
-        lanes.note_attempt(errand.claim, action="reopen", outcome="permanent", detail=failure.reason, now=now)
+        reason = errand.record.without_secrets(failure.reason)
+        lanes.note_attempt(errand.claim, action="reopen", outcome="permanent", detail=reason, now=now)
         renew(errand, now=now)
         return
     thread = {**errand.ticket.thread, "sequence": str(sequence)}

@@ -89,7 +89,8 @@ def look_at(tenant_id: int, ticket_id: int, *, now: datetime, allow_private: boo
             call=call,
         )
     except (DeliveryFailure, BadConfig) as failure:
-        log.info("ticket %s of tenant %s could not be read: %s", ticket_id, tenant_id, failure)
+        reason = call.record.without_secrets(failure.reason)
+        log.info("ticket %s of tenant %s could not be read: %s", ticket_id, tenant_id, reason)
         keep_look(ticket, call.record, changed=False, now=now)
         return
     news = take_over(tenant_id, ticket_id, standing, confirmed_at=ticket.confirmed_at, now=now)

@@ -105,6 +105,10 @@ class Recorder:
             )
         )  # fmt: skip
 
+    def without_secrets(self, text: str) -> str:
+        """For a sentence about the call."""
+        return redact(text, tuple(sorted(self._secrets)))
+
     def exchanges(self) -> tuple[Exchange, ...]:
         """In their order, without secrets."""
         secrets = tuple(sorted(self._secrets))

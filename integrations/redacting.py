@@ -80,7 +80,7 @@ def margin_of(secrets: tuple[str, ...]) -> int:
     return _WIDEST * max(map(len, secrets), default=0)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _forms_of_all(secrets: tuple[str, ...]) -> tuple[str, ...]:
     """The longest first, so that none is found inside another."""
     forms = _plain_forms(secrets)
@@ -89,7 +89,7 @@ def _forms_of_all(secrets: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(forms - {""}, key=len, reverse=True))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _patterns_of_all(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     """For those forms that JSON may write otherwise in more than slashes; most secrets have none."""
     forms = sorted(_plain_forms(secrets), key=len, reverse=True)

@@ -21,10 +21,11 @@ import pytest
 from django.db import connection
 
 from alerts import looking, ticket_calls
-from alerts.models import Destination, Ticket, TicketCall
+from alerts.models import Destination, Ticket, TicketCall, TicketUpdate
 from alerts.ticket_calls import MOST_OF_A_TICKET, forget_old
 from msp import tasks
 from msp.outbox import lanes
+from msp.outbox.models import LaneAttempt
 from msp.tenants.models import Tenant
 from tests.alerts.post import Post
 from tests.alerts.test_their_side import Desk, call
@@ -317,3 +318,23 @@ def test_the_task_forgets_by_the_setting(play: Play, desk: Zendesk, monkeypatch:
     monkeypatch.setattr(tasks, "clock", lambda: play.now + timedelta(days=91))
     tasks.judge_nights()
     assert calls(play) == []
+
+
+def test_a_secret_in_what_the_system_calls_a_status_is_not_told(
+    play: Play, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    """The words of a failure may be the other system's own."""
+    changed = json.dumps({"ticket": {"id": 7, "status": SECRET}}).encode()
+    with RunningServer(lambda request: Response(200, changed if request.method == "PUT" else b"{}")) as server:
+        play.destination("zendesk", zendesk_config(server.url))
+        play.run("failure", **FAILED)
+        TicketUpdate.objects.of(play.world.tenant).create(
+            ticket=play.ticket(), seq=2, at=play.now, kind="persists", incident_id=play.incident().pk, text="Again."
+        )
+        Ticket.objects.of(play.world.tenant).update(
+            confirmed_state="closed", external_id="7", told_seq=1, last_seq=2, create_attempted_at=play.now
+        )
+        play.deliver()
+    refused = LaneAttempt.objects.of(play.world.tenant).filter(action="reopen").get()
+    assert "its status is '…'" in refused.detail
+    assert_kept_nowhere(SECRET, everything_logged)
