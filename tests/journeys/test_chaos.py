@@ -43,7 +43,7 @@ CLIENTS, JOBS = 50, 20
 #: The first clients have one ticket for all their jobs, the others one for each job.
 GROUPED = 40
 #: Jobs fail in so many waves; some are good with the next wave, and some of those fail again with the one after it.
-WAVES = 4
+WAVES = 3
 #: Tickets that people close there while their problems last, and how many of those problems are solved thereafter.
 BY_HAND, CURED = 12, 4
 #: A call lasts seconds. A claim so much older than its lease allows for is a dead worker's: its end need not be waited
@@ -251,12 +251,12 @@ def compare_groups(world: World, desk: DjangoHelpdesk, *, failing: set[Job]) -> 
 
 
 def compare_words(world: World, desk: DjangoHelpdesk) -> None:
-    """Each problem that lasts was told, on an open ticket that names its job."""
+    """Each failure that lasts was told, on an open ticket that names its job."""
     said = desk.said()
     jobs = BackupJob.objects.of(world.tenant).in_bulk()
-    for incident in Incident.objects.of(world.tenant).filter(state="open").select_related("ticket"):
+    for incident in Incident.objects.of(world.tenant).filter(state="open", kind="errors").select_related("ticket"):
         ticket = incident.ticket
-        assert ticket is not None
+        assert ticket is not None, incident.untold_reason
         assert ticket.wanted_state == "open"
         assert incident.told_at is not None, incident.untold_reason
         assert ticket.told_seq == ticket.last_seq
@@ -268,5 +268,7 @@ def tell_figures(world: World, desk: DjangoHelpdesk, chaos: Chaos) -> None:
     said = desk.said().values()
     repeated = sum(len(words) - len(set(words)) for words in said)
     attempts = Counter(LaneAttempt.objects.of(world.tenant).values_list("action", "outcome"))
+    kinds = Counter(Incident.objects.of(world.tenant).values_list("kind", "state"))
+    print(f"incidents: { {' '.join(key): count for key, count in sorted(kinds.items())} }")
     print(f"kills: {dict(chaos.kills)}", f"tickets: {len(said)}", f"messages said twice: {repeated}", sep="; ")
     print(f"attempts: { {' '.join(key): count for key, count in sorted(attempts.items())} }")
