@@ -8,11 +8,11 @@ from typing import Any
 from django.test import Client as Browser
 
 from alerts.kept_under import find_family
-from alerts.models import Incident
+from alerts.models import Destination, Incident
 from msp.estate.queries import Reach
 from tests.dashboard import scene
 from tests.dashboard.scene import browser_of
-from tests.world import World
+from tests.world import START, World
 
 
 def make_incident(world: World, kind: str, subject_kind: str, subject_id: int, **values: Any) -> Incident:
@@ -52,3 +52,12 @@ def test_closed_ones_and_those_of_others_are_not_listed(world: World) -> None:
     seen = find_family(Reach(world.tenant.pk, reseller_ids=frozenset({world.reseller.pk})), cause.pk)
     assert [one.uid for one in seen.symptoms] == [mine.uid]
     assert find_family(Reach(world.tenant.pk, reseller_ids=frozenset({world.reseller.pk})), mine.pk).cause is None
+
+
+def test_a_failing_destination_is_named_to_the_tenants_own_people_only(world: World) -> None:
+    desk = Destination.objects.of(world.tenant).create(name="The Desk", gateway="rest", config={}, created_at=START)
+    incident = make_incident(world, "destination_failing", "destination", desk.pk)
+    address = f"/incidents/{incident.uid}/"
+    for page in (browser(world).get(address), browser(world).get("/incidents/"), browser(world).get("/morning/")):
+        assert "The Desk" in page.content.decode()
+    assert browser_of(world.reseller_staff).get(address).status_code == 404
