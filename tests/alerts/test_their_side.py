@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from django.test import Client as Browser
 
-from alerts import looking
+from alerts import looking, their_side
 from alerts.callback_addresses import address_of, give_address
 from alerts.models import Destination, Incident, IncidentEvent, Route, Ticket, TicketRemark
+from alerts.their_side import take_over
 from integrations.tickets import Standing
 from msp.outbox.models import InboundEvent, LaneAttempt
 from tests.alerts.test_ticket_flow import Play
@@ -194,8 +195,6 @@ def test_people_who_open_it_again_there_are_followed(play: Play, desk: Zendesk) 
 
 
 def test_an_answer_older_than_our_own_change_is_not_taken(play: Play, desk: Zendesk) -> None:
-    from alerts.their_side import take_over
-
     at = Desk(play, desk)
     stale = Standing(at.there.id, "solved", closed=True)
     assert take_over(play.world.tenant.pk, play.ticket().pk, stale, confirmed_at=None, now=play.now) is None
@@ -211,16 +210,16 @@ def test_a_ticket_opened_again_while_it_is_looked_at_is_not_taken_for_closed_the
     at.look()
     play.wait(hours=2)
     play.sweep()
-    real = looking.take_over
+    real = their_side.take_over
 
     def instead(*args: Any, **options: Any) -> Any:
-        monkeypatch.setattr(looking, "take_over", real)
+        monkeypatch.setattr("alerts.looking.take_over", real)
         play.wait(seconds=-1)
         play.deliver()
         play.wait(seconds=1)
         return real(*args, **options)
 
-    monkeypatch.setattr(looking, "take_over", instead)
+    monkeypatch.setattr("alerts.looking.take_over", instead)
     at.look()
     assert at.there.status == "open"
     assert play.ticket().confirmed_state == "open"
