@@ -266,7 +266,7 @@ def compare_words(world: World, desk: DjangoHelpdesk) -> None:
 def tell_figures(world: World, desk: DjangoHelpdesk, chaos: Chaos) -> None:
     """For who wants to know what it went through (pytest -s)."""
     said = desk.said().values()
-    repeated = sum(len(words) - len(set(words)) for words in said)
+    repeated = sum(len(words) - len(set(words)) - 1 for words in said)  # the first message is the description again
     attempts = Counter(LaneAttempt.objects.of(world.tenant).values_list("action", "outcome"))
     kinds = Counter(Incident.objects.of(world.tenant).values_list("kind", "state"))
     print(f"incidents: { {' '.join(key): count for key, count in sorted(kinds.items())} }")
