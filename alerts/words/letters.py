@@ -109,7 +109,10 @@ def sentence_of(card: Card, language: Language) -> str:
 
 
 def facts_of(card: Card, language: Language) -> tuple[tuple[str, str], ...]:
-    """What is known of a problem, as names and values; what is not known is left out."""
+    """What is known of a problem, as names and values; what is not known is left out. Of a job it is known that it
+    never had a good backup.
+    """
+    good_at, never = card.last_good_at, language.say("none_yet") if card.job else ""
     facts = [
         ("client", card.client),
         ("machine", card.machine),
@@ -118,7 +121,7 @@ def facts_of(card: Card, language: Language) -> tuple[tuple[str, str], ...]:
         ("product", card.product),
         ("severity", language.severities[card.severity]),
         ("since", language.moment(card.since, card.zone)),
-        ("last_good", language.moment(card.last_good_at, card.zone) if card.last_good_at else ""),
+        ("last_good", language.moment(good_at, card.zone) if good_at else never),
     ]
     return tuple((language.say(name), one_line(value)) for name, value in facts if value)
 

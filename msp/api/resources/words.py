@@ -70,13 +70,13 @@ class TemplateWanted(StrictSerializer):
     html = serializers.CharField(default="", allow_blank=True, max_length=SOURCE_LIMIT, trim_whitespace=False)
 
 
-class PreviewWanted(TemplateWanted):
+class LetterPreviewWanted(TemplateWanted):
     """What is to be tried; with no part written, what is stored."""
 
     incident = serializers.UUIDField(default=None, allow_null=True, help_text="null: an example.")
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class LetterPreviewSerializer(serializers.Serializer[Any]):
     """A ticket's subject and first message."""
 
     language = WordField(CODES)
@@ -249,17 +249,17 @@ class TemplatePreviewView(WordsBase):
         "What a ticket about an incident would say. Stores nothing and tells nobody.",
         name="letter_templates_preview",
         tag="Words",
-        answer=PreviewSerializer,
+        answer=LetterPreviewSerializer,
         shows=PREVIEW,
-        sends=PreviewWanted,
+        sends=LetterPreviewWanted,
         sent=SENT | {"incident": None},
         refuses=(404,),
     )
     def post(self, request: Request) -> Response:
         self.query()
         self.refuse_resellers()
-        body = self.body(PreviewWanted)
-        return Response(PreviewSerializer(self.previewed(body)).data)
+        body = self.body(LetterPreviewWanted)
+        return Response(LetterPreviewSerializer(self.previewed(body)).data)
 
     def previewed(self, body: dict[str, Any]) -> Preview:
         tenant, base_url = self.caller.tenant, settings.BACKLEDGER.base_url

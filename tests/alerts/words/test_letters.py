@@ -47,8 +47,8 @@ def test_the_first_letter_in_english_word_for_word() -> None:
         "Since: Tue 3 Mar 2026 22:00 CET\nLast good backup: Sun 1 Mar 2026 22:00 CET\n\n"
         "From the log:\n  ERROR: disk full\n  exit code 1\n\n"
         "What to try: Read the log lines here or behind the link, mend their cause and run the job again; a good run "
-        "closes this by itself. Veeam tells more in its console under History > Jobs, and in C:\\ProgramData\\Veeam\\Backup "
-        "on the backup server.\n\n"
+        "closes this by itself. Veeam tells more in its console under History > Jobs, and in "
+        "C:\\ProgramData\\Veeam\\Backup on the backup server.\n\n"
         "Details: https://backledger.msp.example/incidents/5f0c8a52-0000-4000-8000-000000000001"
     )
 
@@ -115,6 +115,13 @@ def test_subjects_by_group_and_language() -> None:
     assert ticket_subject(PLAIN, group_key=SHARED, language=english).startswith("Further backup problems")
     silent = card(job="", machine="", client="", server="srv1", kind="server_silent")
     assert ticket_subject(silent, group_key="incident:x", language=english) == "srv1: server silent on srv1"
+
+
+@pytest.mark.parametrize(("code", "told"), [("en", "none so far"), ("de", "bisher keine")])
+def test_a_job_without_a_good_backup_says_so_and_what_is_no_job_does_not(code: str, told: str) -> None:
+    never, silent = card(last_good_at=None), card(last_good_at=None, job="", kind="server_silent")
+    assert f": {told}\n" in first_letter([never], language=LANGUAGES[code], base_url=BASE).text
+    assert told not in first_letter([silent], language=LANGUAGES[code], base_url=BASE).text
 
 
 def test_updates_are_told_once_in_the_tickets_language() -> None:
