@@ -18,7 +18,11 @@ from alerts.words.languages import Language
 
 SUBJECT_LENGTH = 150
 SUMMARY_LENGTH = 500
+#: Lines of the log that are told of each problem: of more than FEW problems in one message only the first ones, so
+#: that it stays below the 65,535 characters that a message of Zendesk may have.
 MOST_LINES = 10
+LINES_OF_MANY = 3
+FEW = 5
 #: Cards that one message tells in full; of further ones it names only what they are about.
 MOST_CARDS = 20
 MOST_NAMES = 200
@@ -79,7 +83,8 @@ def _subject(card: Card, *, group_key: str, language: Language) -> str:
 
 def first_letter(cards: Sequence[Card], *, language: Language, base_url: str, opening: str = "") -> Letter:
     """The message that opens a ticket; ``opening`` is a sentence put before it."""
-    parts = [part_of(card, language=language, base_url=base_url) for card in cards[:MOST_CARDS]]
+    lines = lines_each(len(cards))
+    parts = [part_of(card, language=language, base_url=base_url, lines=lines) for card in cards[:MOST_CARDS]]
     return compose(opening, parts, further_ones(cards, language=language), language=language)
 
 
@@ -126,7 +131,12 @@ def facts_of(card: Card, language: Language) -> tuple[tuple[str, str], ...]:
     return tuple((language.say(name), one_line(value)) for name, value in facts if value)
 
 
-def part_of(card: Card, *, language: Language, base_url: str, heading: str = "") -> Part:
+def lines_each(count: int) -> int:
+    """How many lines of the log are told of each of so many problems."""
+    return MOST_LINES if count <= FEW else LINES_OF_MANY
+
+
+def part_of(card: Card, *, language: Language, base_url: str, lines: int, heading: str = "") -> Part:
     """The card in full. The rule's own sentence is English: other languages put one of theirs before it."""
     summary = one_line(card.summary, length=SUMMARY_LENGTH)
     is_english = language.code == "en"
@@ -135,7 +145,7 @@ def part_of(card: Card, *, language: Language, base_url: str, heading: str = "")
         sentence=summary if is_english else sentence_of(card, language),
         detail="" if is_english else summary,
         facts=facts_of(card, language),
-        lines=tuple(one_line(line) for line in card.lines[:MOST_LINES]),
+        lines=tuple(one_line(line) for line in card.lines[:lines]),
         hint=language.hint(card.kind, card.product),
         link=f"{base_url}/incidents/{card.uid}",
     )
@@ -146,7 +156,8 @@ def update_letter(updates: Sequence[Update], *, language: Language, base_url: st
     a closing, which every language says in its own words.
     """
     told = [_in_language(update, language, solved) for update in collapse(updates)]
-    parts = [update_part(update, language=language, base_url=base_url) for update in told[:MOST_CARDS]]
+    lines = lines_each(len(told))
+    parts = [update_part(update, language=language, base_url=base_url, lines=lines) for update in told[:MOST_CARDS]]
     further = [update_line(update, language) for update in told[MOST_CARDS:]]
     if len(further) > MOST_NAMES:
         more = language.say("and_more", count=len(further) - MOST_NAMES + 1)
@@ -171,13 +182,13 @@ def update_line(update: Update, language: Language) -> str:
     return f"{beginning}{language.say('colon')} {where(update.card, language)}"
 
 
-def update_part(update: Update, *, language: Language, base_url: str) -> Part:
+def update_part(update: Update, *, language: Language, base_url: str, lines: int) -> Part:
     """The update in full."""
     heading = update_line(update, language)
     if update.kind == "closed" or update.card is None:
         return Part("", heading, "")
     if update.kind in ("opened", "joined", "reminder", "persists"):
-        return part_of(update.card, language=language, base_url=base_url, heading=heading)
+        return part_of(update.card, language=language, base_url=base_url, lines=lines, heading=heading)
     text = one_line(update.text, length=SUMMARY_LENGTH)
     return Part(heading, text, "") if language.code == "en" else Part(heading, "", text)
 

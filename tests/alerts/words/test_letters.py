@@ -117,6 +117,17 @@ def test_subjects_by_group_and_language() -> None:
     assert ticket_subject(silent, group_key="incident:x", language=english) == "srv1: server silent on srv1"
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_a_message_of_many_problems_stays_a_size_that_zendesk_takes(code: str) -> None:
+    lines = tuple(f"ERROR {number}: " + "x" * 400 for number in range(12))
+    cards = [card(uid=str(number), lines=lines, summary="The backup failed. " * 8) for number in range(230)]
+    letter = first_letter(cards, language=LANGUAGES[code], base_url=BASE)
+    assert max(len(letter.text), len(letter.html)) < 65_535
+    few = first_letter(cards[:2], language=LANGUAGES[code], base_url=BASE)
+    assert "ERROR 9: " in few.text
+    assert "ERROR 10: " not in few.text
+
+
 @pytest.mark.parametrize(("code", "told"), [("en", "none so far"), ("de", "bisher keine")])
 def test_a_job_without_a_good_backup_says_so_and_what_is_no_job_does_not(code: str, told: str) -> None:
     never, silent = card(last_good_at=None), card(last_good_at=None, job="", kind="server_silent")
