@@ -184,6 +184,7 @@ class TicketRow:
     unknown: bool
     last_error: str
     destination_paused: bool
+    destination_dry_run: bool
 
     @property
     def in_step(self) -> bool:
@@ -555,6 +556,7 @@ def _ticket_row(ticket: Any) -> TicketRow:
         unknown=bool(ticket.lane_unknown),
         last_error=ticket.lane_error or "",
         destination_paused=ticket.destination.paused_at is not None,
+        destination_dry_run=ticket.destination.dry_run,
         **{name: getattr(ticket, name) for name in same},
     )
 

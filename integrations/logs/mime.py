@@ -20,6 +20,8 @@ MAX_DEPTH = 20
 MAX_PARTS = 100
 MAX_MAIL = 64 * 1024 * 1024
 MAX_HEAD = 256 * 1024
+#: Of a header with parameters no more is read: the library takes time with the square of it. No real one is so long.
+MAX_PARAMETERS = 4096
 #: One part is decoded to at most this; a text is longer than any log that is read here.
 MAX_DECODED = 16 * 1024 * 1024
 
@@ -110,8 +112,17 @@ def _head(content: bytes, start: int, end: int) -> tuple[Message, int]:
     if found is None:
         if end - start > MAX_HEAD:
             raise BadMail(f"a mail with headers of more than {MAX_HEAD // 1024} KiB")
-        return parser.parsebytes(content[start:end], headersonly=True), end
-    return parser.parsebytes(content[start : found.end()], headersonly=True), found.end()
+        return _shortened(parser.parsebytes(content[start:end], headersonly=True)), end
+    return _shortened(parser.parsebytes(content[start : found.end()], headersonly=True)), found.end()
+
+
+def _shortened(headers: Message) -> Message:
+    """The same headers; of those whose parameters will be read the beginning."""
+    for name in ("Content-Type", "Content-Disposition"):
+        value = str(headers.get(name, ""))
+        if len(value) > MAX_PARAMETERS:
+            headers.replace_header(name, value[:MAX_PARAMETERS])
+    return headers
 
 
 def _between(content: bytes, boundary: bytes, start: int, end: int) -> list[tuple[int, int]]:

@@ -48,7 +48,7 @@ from integrations.tickets.email_config import parse_address
 
 LABEL: Final = "Email"
 CALLS_PER_MINUTE: Final = 120
-VERIFIED: Final = "SMTP servers, and the intake of Roundup 2.6.1"
+VERIFIED: Final = "SMTP servers, and the intake of Roundup 2.6.0"
 MAX_SUBJECT = 200  # characters
 #: Names of values that a ticket or thread may bring.
 REPLY_TO: Final = "reply_to"

@@ -52,6 +52,16 @@ def test_sent_and_received_stand_there_collapsed(stage: Stage) -> None:
         assert words in shown
 
 
+def test_a_dry_run_is_not_called_a_failure(stage: Stage) -> None:
+    Destination.objects.of(stage.world.tenant).filter(pk=stage.ticket.destination_id).update(dry_run=True)
+    Lane.objects.of(stage.world.tenant).filter(kind="ticket", object_id=stage.ticket.pk).update(
+        stuck=False, last_error="Dry run. Would open or update it.", wanted=9
+    )
+    page = page_of(stage, stage.ticket)
+    assert "is in dry run" in page
+    assert "last call failed" not in page
+
+
 def test_what_others_sent_is_text_and_never_markup(stage: Stage) -> None:
     texts = dict.fromkeys(("address", "request", "answer", "verdict"), EVIL)
     make_call(stage.ticket, **texts, request_headers={EVIL: EVIL}, answer_headers={"server": EVIL})

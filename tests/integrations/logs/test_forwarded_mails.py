@@ -288,3 +288,16 @@ def test_rows_are_lines_and_cells_stand_apart() -> None:
 @pytest.mark.parametrize("piece", ["<td>", "<table><tr><td>", "<", "<p", "</td>", "<script>", "&#x41;", "<!--"])
 def test_hostile_pages_cost_linear_time(piece: str) -> None:
     assert_grows_linearly(lambda times: html_to_text(piece * times), small=20_000, large=200_000)
+
+
+def test_a_header_of_thousands_of_parameters_takes_no_longer_than_its_bytes() -> None:
+    def work(size: int) -> object:
+        head = (
+            b"From: a@b.example\r\nTo: c@d.example\r\nSubject: x\r\nContent-Type: text/plain"
+            + b"; a=b" * size
+            + b"\r\n\r\n"
+        )
+        return opened(head + LOG.encode())
+
+    assert text_of(work(40000)) == LOG.strip()  # type: ignore[arg-type]
+    assert_grows_linearly(work, small=4000, large=40000)
