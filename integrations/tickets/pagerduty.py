@@ -33,7 +33,17 @@ from integrations.tickets.contract import (
     TicketEvent,
     TicketText,
 )
-from integrations.tickets.json_api import Api, check_address, decode, id_in, one_line, rows_in, segment, text_in
+from integrations.tickets.json_api import (
+    Api,
+    check_address,
+    decode,
+    id_in,
+    one_line,
+    open_text_problem,
+    rows_in,
+    segment,
+    text_in,
+)
 
 LABEL: Final = "PagerDuty"
 #: Half of the about 120 events a minute that one integration key may send.
@@ -193,7 +203,7 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
 
 def check(config: Config, *, call: Call) -> tuple[str, ...]:
     """Ends an alert that never was, which changes nothing, and asks for incidents."""
-    problems: list[str] = []
+    problems = [*open_text_problem(config.events_url, call)]
     try:
         _send(_events(config, call), config, "resolve", NOBODYS_REFERENCE, None)
     except DeliveryFailure as failure:
