@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$name; break; fi; \
 	done)
 
-.PHONY: run manage test lint check bench fuzz simulate lock clean help require-python
+.PHONY: run manage test test-gateways lint check bench fuzz simulate lock clean help require-python
 
 run: require-python
 	@exec $(PYTHON) -m launch run
@@ -18,6 +18,10 @@ manage: require-python
 
 test: require-python
 	@exec $(PYTHON) -m launch test
+
+# ticket gateways against every real ticket system that can be installed here; as root, by apt
+test-gateways: require-python
+	@exec $(PYTHON) -m launch test-gateways
 
 # lint, types, import rules, missing migrations: everything but the tests
 lint: require-python

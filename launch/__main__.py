@@ -15,6 +15,7 @@ COMMANDS = {
     "run": False,
     "manage": False,
     "test": True,
+    "test-gateways": True,
     "lint": True,
     "bench": True,
     "fuzz": True,
@@ -70,7 +71,11 @@ def start(command: str, *further: str) -> int:
         return lint()
     from launch import test
 
-    return {"test": test.test, "bench": test.bench, "fuzz": test.fuzz, "simulate": test.simulate}[command]()
+    by_name = {
+        "test": test.test, "test-gateways": test.test_gateways, "bench": test.bench, "fuzz": test.fuzz,
+        "simulate": test.simulate,
+    }  # fmt: skip
+    return by_name[command]()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ fail. The packages of a desk are pinned in ``requirements-<desk>.txt``. One that
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,10 +23,15 @@ from launch.bootstrap import (
     read_stamp,
     write_stamp,
 )
+from launch.failure import LaunchError
 
 DESKS = ("django-helpdesk", "roundup")
 FOLDER = CHECKOUT / ".desks"
 LOCKS = CHECKOUT / "tests" / "desks"
+#: Set where the tests shall run against Request Tracker, too, which Debian's packages install for the whole machine.
+ALL_DESKS = "TEST_ALL_DESKS"
+REQUEST_TRACKER = Path("/usr/share/request-tracker5")
+PACKAGES = ("request-tracker5", "rt5-db-sqlite", "rt5-standalone")
 RETRIES = "1"  # without a network pip gives up after seconds instead of a minute
 
 
@@ -60,6 +66,19 @@ def install_desk(name: str) -> bool:
             return False
     write_stamp(environment, {lock.name: digest(lock) for lock in locks})
     return True
+
+
+def find_or_install_request_tracker() -> None:
+    """By the machine's own packages, which only root may add. Raises LaunchError with what to do."""
+    if REQUEST_TRACKER.exists():
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise LaunchError(f"as root on Debian or Ubuntu install {' '.join(PACKAGES)} first; or use make test.")
+    print(f"Installing {', '.join(PACKAGES)} (once; needs the network) ...", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+        if subprocess.run(["apt-get", *command], env=environment, check=False).returncode:
+            raise LaunchError(f"apt-get could not install {' '.join(PACKAGES)}.")
 
 
 def run_pip(command: list[str]) -> bool:

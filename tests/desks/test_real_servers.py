@@ -19,8 +19,9 @@ import requests
 from integrations.configuration import config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import GATEWAYS, Call, Created, Gateway, NewTicket, Standing, Thread, TicketText
-from tests.desks import django_helpdesk, roundup, running
+from tests.desks import django_helpdesk, request_tracker, roundup, running
 from tests.desks.django_helpdesk import DjangoHelpdesk
+from tests.desks.request_tracker import RequestTracker
 from tests.desks.roundup import Roundup
 from tests.desks.running import RealDesk
 from tests.doubles.http_server import DROPPED, Request, Response, RunningServer
@@ -68,7 +69,13 @@ def tracker() -> Iterator[Roundup]:
         yield started
 
 
-@pytest.fixture(params=["helpdesk", "tracker"])
+@pytest.fixture(scope="module")
+def rt() -> Iterator[RequestTracker]:
+    with request_tracker.start() as started:
+        yield started
+
+
+@pytest.fixture(params=["helpdesk", "tracker", "rt"])
 def desk(request: pytest.FixtureRequest) -> RealDesk:
     started: RealDesk = request.getfixturevalue(request.param)
     return started
@@ -279,6 +286,19 @@ def test_a_merged_ticket_leads_to_the_one_that_stands_for_it(helpdesk: DjangoHel
     assert (standing.external_id, standing.closed, standing.status) == (second.external_id, True, "resolved")
 
 
+def test_what_request_tracker_merges_and_refuses_is_told(rt: RequestTracker) -> None:
+    gateway, first, second = gateway_of(rt), opened(rt), opened(rt)
+    rt.merge_there(first.external_id, into=second.external_id)
+    assert read(rt, first).external_id == second.external_id
+    assert [one.label for one in gateway.choices(config_of(rt), "queue", call=a_call())] == ["Backups"]
+    (problem,) = gateway.check(config_of(rt, reference_field="Other"), call=a_call())
+    assert "has no custom field Other" in problem
+    (problem,) = gateway.check(config_of(rt, queue="Elsewhere"), call=a_call())
+    assert problem == "There is no queue Elsewhere, or our user may not see it."
+    with pytest.raises(PermanentFailure, match="stayed 'new'"):
+        gateway.close(config_of(rt, status_closed="bogus"), second, words("Good."), sequence=1, call=a_call())
+
+
 def test_the_callback_of_django_helpdesk_bears_the_password_of_its_address(
     helpdesk: DjangoHelpdesk, heard: Heard
 ) -> None:
@@ -333,7 +353,7 @@ def breaking_off(desk: RealDesk, *, method: str = "POST") -> Iterator[str]:
         done = requests.request(request.method, real + request.target, headers=headers, data=request.body, timeout=20)
         assert done.ok, done.text
         place = urlsplit(request.target).path
-        if request.method == method and ("/issue" in place or place.endswith("/tickets/")):
+        if request.method == method and ("/issue" in place or place.endswith(("/tickets/", "/ticket"))):
             return DROPPED
         return Response(done.status_code, done.content, {"Content-Type": done.headers.get("Content-Type", "")})
 

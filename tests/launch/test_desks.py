@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from launch import bootstrap, desks
+from launch.failure import LaunchError
 
 Ran = list[list[str]]
 
@@ -82,3 +83,12 @@ def test_the_desks_of_the_repository_have_their_packages_pinned_with_hashes() ->
             pinned = [line for line in text.splitlines() if line and not line.startswith(("#", " "))]
             assert pinned
             assert all("==" in line and line.endswith("\\") for line in pinned), lock.name
+
+
+def test_what_only_root_may_install_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "REQUEST_TRACKER", tmp_path / "nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get there
+    with pytest.raises(LaunchError, match="request-tracker5"):
+        desks.find_or_install_request_tracker()
+    monkeypatch.setattr(desks, "REQUEST_TRACKER", tmp_path)
+    desks.find_or_install_request_tracker()
