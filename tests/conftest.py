@@ -38,3 +38,8 @@ def _no_runs_left_over(request: pytest.FixtureRequest, django_db_blocker: Any) -
 def world(db: None) -> World:
     """Two tenants; in the first its people, a client, a server and a job; in the other a stranger."""
     return make_world()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lasts for minutes begins first, so that all processes end at about the same time."""
+    items.sort(key=lambda item: "test_chaos" not in item.nodeid)

@@ -90,7 +90,7 @@ def test_connect_try_see_a_ticket_closed_there_change_here(world: World, desk: R
     expect(page.get_by_text("Replaced the cable.").first).to_be_visible()
     page.goto(f"/tickets/{ticket.uid}/")
     expect(page.get_by_role("heading", name="Written there")).to_be_visible()
-    expect(page.get_by_text("Replaced the cable.").first).to_be_visible()
+    expect(page.locator("section", has_text="Written there").get_by_text("Replaced the cable.").first).to_be_visible()
     incident.refresh_from_db()
     assert (incident.state, incident.acknowledged_by) == ("open", "Our desk")
 

@@ -1,4 +1,4 @@
-"""A person words a tenant's tickets in a real browser: writes, previews with a real incident, is told what is wrong, stores."""
+"""A person words a tenant's tickets in a real browser: writes, previews with a real incident, is told what is wrong."""
 
 from __future__ import annotations
 
