@@ -14,9 +14,11 @@ from typing import Any
 import orjson
 from django.db import connection, transaction
 
-from alerts.models import DailyVerdict, ReportSettings
+from alerts.models import DailyVerdict, ReportSettings, Silence
+from alerts.planning import recurrence_of
+from alerts.recurring import windows_of
 from alerts.reports.nights import Night, night_at, night_of
-from msp.backups.schedule import BadSchedule, Every, due_days, expected_after, parse_schedule
+from msp.backups.schedule import BadSchedule, Every, expected_after, parse_schedule
 from msp.partitions import month_of, next_month
 from msp.tenants.models import Tenant
 
@@ -26,6 +28,8 @@ LOOK_BACK = 7
 PATIENCE = timedelta(hours=1)
 #: So many nights are made up for in one pass after a long interruption.
 MOST_NIGHTS = 62
+#: An interval is at most a year long: its last start is looked for in so many months back.
+LONGEST_INTERVAL = 13
 
 #: Not "did not start": by a learned schedule that is a guess, and by one that is set the verdict sees for itself.
 SILENT_KINDS = ("no_recent_backup", "never_backed_up")
@@ -34,7 +38,9 @@ CHANNEL_KINDS = ("channel_silent", "channel_unreadable")
 
 @dataclass(frozen=True)
 class JobNight:
-    """What is known of one job's night."""
+    """What is known of one job's night. ``counted_from``: the last start before a night without runs, which an interval
+    counts from; the registration where there was none.
+    """
 
     job_id: int
     client_id: int
@@ -53,6 +59,7 @@ class JobNight:
     missed: bool
     unheard: bool
     silenced: bool
+    counted_from: datetime
 
 
 def judge_nights(*, now: datetime) -> int:
@@ -102,7 +109,7 @@ def verdict_of(one: JobNight, night: Night) -> str:
 
 
 def was_due(one: JobNight, night: Night) -> bool:
-    """Whether the job's own schedule names a start within the night."""
+    """Whether the job's own schedule names a start within the night, or an interval has passed by its end."""
     if not one.schedule:
         return False
     try:
@@ -110,8 +117,7 @@ def was_due(one: JobNight, night: Night) -> bool:
     except BadSchedule:
         return False
     if isinstance(schedule, Every):
-        days = due_days(schedule, first_day=night.day, last_day=night.day, zone=one.zone)
-        return bool(days)
+        return expected_after(schedule, one.counted_from, one.zone) < night.ends
     return expected_after(schedule, night.begins - timedelta(seconds=1), one.zone) < night.ends
 
 
@@ -163,24 +169,33 @@ SELECT job.id, selection.client_id, job.selection_id, job.server_id, job.schedul
        job.id IN (SELECT job_id FROM troubled),
        EXISTS (SELECT 1 FROM deaf WHERE state.channel_ids @> to_jsonb(deaf.channel_id)),
        EXISTS (SELECT 1 FROM alerts_silence silence
-               WHERE silence.tenant_id = %(tenant)s AND silence.schedule = '' AND silence.starts_at < %(ends)s
-                     AND silence.ends_at > %(begins)s AND (silence.scope_kind, silence.scope_id) IN (
+               WHERE silence.tenant_id = %(tenant)s AND silence.id = ANY(%(silences)s)
+                     AND (silence.scope_kind, silence.scope_id) IN (
                          ('tenant', %(tenant)s), ('client', selection.client_id), ('site', server.site_id),
                          ('server', job.server_id), ('volume', job.volume_id), ('selection', job.selection_id),
-                         ('job', job.id)))
+                         ('job', job.id))),
+       coalesce(former.started_at, job.registered_at)
 FROM backups_backupjob job
 JOIN estate_selection selection ON selection.id = job.selection_id
 JOIN estate_client client ON client.id = selection.client_id
 JOIN estate_backupserver server ON server.id = job.server_id
 LEFT JOIN backups_jobstate state ON state.job_id = job.id
 LEFT JOIN ran ON ran.job_id = job.id
+LEFT JOIN LATERAL (
+    SELECT coalesce(run.started_at, run.ended_at) AS started_at
+    FROM backups_jobrun run
+    WHERE run.tenant_id = %(tenant)s AND run.job_id = job.id AND run.filed_month = ANY(%(earlier)s)
+          AND run.operation IN ('backup', 'copy') AND run.outcome NOT IN ('running', 'skipped')
+          AND run.problems = '[]'::jsonb AND coalesce(run.started_at, run.ended_at) < %(begins)s
+    ORDER BY run.ended_at DESC LIMIT 1
+) former ON ran.job_id IS NULL AND job.schedule ILIKE '%%every%%'
 WHERE job.tenant_id = %(tenant)s AND job.state <> 'retired' AND job.registered_at < %(ends)s
 ORDER BY job.id
 """
 
 
 def load_job_nights(tenant: Tenant, night: Night) -> list[JobNight]:
-    """Every job that was there, with its runs of the night, in one query."""
+    """Every job that was there, with its runs of the night, in two queries."""
     month = month_of(night.day)
     values: dict[str, Any] = {
         "tenant": tenant.pk,
@@ -188,12 +203,27 @@ def load_job_nights(tenant: Tenant, night: Night) -> list[JobNight]:
         "begins": night.begins,
         "ends": night.ends,
         "months": [next_month(month, steps=step) for step in (-1, 0, 1, 2)],
+        "earlier": [next_month(month, steps=step) for step in range(-LONGEST_INTERVAL, 2)],
+        "silences": silences_within(tenant.pk, night),
         "silent": list(SILENT_KINDS),
         "channels": list(CHANNEL_KINDS),
     }
     with connection.cursor() as cursor:
         cursor.execute(JOB_NIGHTS, values)
         return [JobNight(*row) for row in cursor.fetchall()]
+
+
+def silences_within(tenant_id: int, night: Night) -> list[int]:
+    """The silences with a window in the night, once or recurring; in one query."""
+    rows = Silence.objects.of(tenant_id).filter(starts_at__lt=night.ends, ends_at__gt=night.begins)
+    return [
+        row.pk
+        for row in rows
+        if any(
+            window.starts_at < night.ends and (window.ends_at is None or window.ends_at > night.begins)
+            for window in windows_of(recurrence_of(row), now=night.begins)
+        )
+    ]
 
 
 STORE = """

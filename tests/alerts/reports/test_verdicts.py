@@ -118,6 +118,49 @@ def test_a_silence_is_noted_and_hides_nothing(world: World) -> None:
     assert (verdict(world).verdict, verdict(world).silenced) == ("failed", True)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "zone", "silenced"),
+    [
+        ("fri 22:00", "UTC", True),
+        ("sat 10:00", "UTC", True),
+        ("sat 13:30", "Asia/Kathmandu", True),  # 07:45 in UTC
+        ("fri 08:00", "UTC", False),
+        ("sat 22:00", "UTC", False),
+    ],
+)
+def test_a_window_of_a_recurring_silence_is_noted_as_well(
+    world: World, schedule: str, zone: str, silenced: bool
+) -> None:
+    Silence.objects.of(world.tenant).create(
+        scope_kind="server", scope_id=world.server.pk, starts_at=NOON - timedelta(days=90), schedule=schedule,
+        ends_at=NOON + timedelta(days=90), minutes=120, timezone=zone,
+    )  # fmt: skip
+    judge_night(world.tenant, NIGHT, now=NOON)
+    assert verdict(world).silenced is silenced
+
+
+def test_an_interval_counts_from_the_last_start(world: World) -> None:
+    """Not from a grid of its own: a job that runs every second night has not missed the nights between."""
+    BackupJob.objects.of(world.tenant).filter(pk=world.job.pk).update(schedule="every 2d")
+    for first in (14, 15):
+        post(world, started=datetime(2026, 11, first, 22, 0, tzinfo=UTC))
+        told = []
+        for day in (first + 1, first + 2, first + 3):
+            judge_night(world.tenant, date(2026, 11, day), now=NOON)
+            told.append(verdict(world, date(2026, 11, day)).verdict)
+        assert told == ["not due", "missed", "missed"]
+        DailyVerdict.objects.of(world.tenant).filter(night__gt=date(2026, 11, first)).delete()
+
+
+def test_an_interval_of_a_job_that_never_ran_counts_from_its_registration(world: World) -> None:
+    jobs = BackupJob.objects.of(world.tenant).filter(pk=world.job.pk)
+    jobs.update(schedule="every 3d", registered_at=NOON - timedelta(days=3, hours=1))
+    for day in (18, 19, 20):
+        judge_night(world.tenant, date(2026, 11, day), now=NOON)
+    told = [verdict(world, date(2026, 11, day)).verdict for day in (18, 19, 20)]
+    assert told == ["not due", "not due", "missed"]
+
+
 def test_a_late_log_changes_the_verdict_and_keeps_the_former(world: World) -> None:
     BackupJob.objects.of(world.tenant).filter(pk=world.job.pk).update(schedule="daily 23:00")
     now = NOON + timedelta(hours=2)
