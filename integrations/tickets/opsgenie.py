@@ -2,7 +2,8 @@
 
 Our reference is the alert's alias: while the alert is open a second creation with it is the same alert. Every write is
 taken with 202 and worked through later; what came of it is asked for by its request. A closed alert is never opened
-again but followed by another. Sources: Opsgenie's documentation "Alert API", "Team API" and "Webhook integration".
+again but followed by another. A search by alias shows open alerts alone, so the reference is a tag, too. Sources:
+Opsgenie's documentation "Alert API", "Alerts search query help", "Team API" and "Webhook integration".
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
         "priority": PRIORITIES[ticket.priority],
         "source": US,
         "user": US,
-        "tags": ["backledger"],
+        "tags": ["backledger", ticket.reference],
     }
     if ticket.client:
         fields["entity"] = one_line(ticket.client, 512)
@@ -133,7 +134,9 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
     """Note and closing in one request; an alert that is closed already, or gone, is left as it is."""
     api = _api(config, call)
     alert = _alert(api, thread.external_id)
-    if alert is None or text_in(alert, "status") == "closed":
+    if alert is None and not _is_there(api, thread.external_id):
+        return
+    if text_in(alert, "status") == "closed":
         return
     fields = {"note": text.body[:LONGEST_NOTE], "source": US, "user": US}
     path = f"/v2/alerts/{segment(thread.external_id)}/close?identifierType=alias"
@@ -247,10 +250,12 @@ def _outcome(api: Api, request_id: str) -> dict[str, Any] | None:
 
 
 def _alert(api: Api, reference: str) -> dict[str, Any] | None:
-    """Of the alerts that a search by alias returns the newest that bears it. Raises where it returns strangers."""
+    """Of the alerts that a search by our tag returns the newest that bears our alias; closed ones, too. Raises where it
+    returns strangers.
+    """
     if not _REFERENCE.fullmatch(reference):
         raise PermanentFailure(f"{reference[:40]!r} is no reference of ours.")
-    query: dict[str, str | int] = {"query": f'alias: "{reference}"', "sort": "createdAt", "order": "desc", "limit": 100}
+    query: dict[str, str | int] = {"query": f'tag: "{reference}"', "sort": "createdAt", "order": "desc", "limit": 100}
     rows = rows_in(api.get("/v2/alerts", query), "data", host=api.host)
     mine = [row for row in rows if row.get("alias") == reference]
     if mine:
@@ -258,6 +263,15 @@ def _alert(api: Api, reference: str) -> dict[str, Any] | None:
     if rows:
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned more than it should.")
     return None
+
+
+def _is_there(api: Api, alias: str) -> bool:
+    """Whether there is an open alert of this alias, which does not ask the index: that lags behind."""
+    try:
+        document = api.get(f"/v2/alerts/{segment(alias)}", {"identifierType": "alias"})
+    except NotThere:
+        return False
+    return text_in(document, "data", "status") != "closed"
 
 
 def _remark(note: Mapping[str, Any]) -> Remark:

@@ -169,7 +169,8 @@ def _mail(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
     message = EmailMessage(policy=SMTP)
     message["From"] = f"{_phrase(config.name)} <{config.email}>"
     message["To"] = config.mailbox
-    message["Subject"] = f"Re: {one_line(text.subject, MAX_SUBJECT)} [#{_safe(thread.external_id)}]"
+    # The number first: osTicket takes the first "#" of a subject for it, and ours may hold one ("Disk #3").
+    message["Subject"] = f"Re: [#{_safe(thread.external_id)}] {one_line(text.subject, MAX_SUBJECT)}"
     message["Date"] = format_datetime(call.now)
     message["Message-ID"] = f"<{_safe(thread.reference)}.{sequence}@{config.email.rpartition('@')[2]}>"
     message["X-Auto-Response-Suppress"] = "All"

@@ -2,8 +2,9 @@
 
 Our reference is the alert's ``dedup_key``: while the alert is open a second trigger with it is the same alert, so that
 even an unsearched repeat makes none. Once it is resolved a trigger makes a new one; a resolved incident is therefore
-never opened again but followed by another. Sources: PagerDuty developer documentation, "Send an alert event", REST API
-"List incidents" and "List notes", "Webhooks v3" and "Verifying signatures".
+never opened again but followed by another. An incident made of alerts has no key itself: it is proven by its alerts.
+Sources: PagerDuty developer documentation, "Send an alert event", REST API "List incidents", "List alerts for an
+incident" and "List notes", "Webhooks v3" and "Verifying signatures".
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ NOBODYS_REFERENCE: Final = "BL-00000000"
 #: Vendor's limit of a summary is 1,024 characters, of a whole event 512 KB.
 LONGEST_SUMMARY: Final = 1024
 LONGEST_TEXT: Final = 100_000
+#: Of incidents, and of the pages of one incident's alerts, no more are looked through for our reference.
+MAX_INCIDENTS: Final = 3
+MAX_PAGES: Final = 10
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9-]{1,100}")
 _ROUTING_KEY: Final = re.compile(r"[A-Za-z0-9]{32}")
 
@@ -85,13 +89,12 @@ class Config:
 
 
 def abilities(config: Config) -> frozenset[Ability]:
-    """Reading with a REST API key, callbacks with their secret. A resolved alert is never opened again."""
-    able: set[Ability] = set()
-    if config.api_key:
-        able.add("read")
-    if config.webhook_secret:
-        able.add("callbacks")
-    return frozenset(able)
+    """Reading with a REST API key, callbacks with their secret, too: a callback names an incident, and only the REST
+    API says which alerts are in it. A resolved alert is never opened again.
+    """
+    if not config.api_key:
+        return frozenset()
+    return frozenset({"read", "callbacks"} if config.webhook_secret else {"read"})
 
 
 def find_after(config: Config) -> timedelta | None:
@@ -120,17 +123,19 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
 
 
 def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
-    """One more event of the same alert: it stands in the alert's log and pages nobody again."""
+    """One more event of the same alert: it stands in the alert's log and pages nobody again. Not where people resolved
+    it, as it would be another incident; without a REST API key nobody can tell.
+    """
+    if _is_over(config, thread, call):
+        return
     payload = {**_payload(text), "severity": SEVERITIES["normal"], "source": "Backledger", "component": "backup"}
     _send(_events(config, call), config, "trigger", thread.external_id, payload)
 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Resolve it, the last words with it; what people resolved before stays as it is."""
-    if config.api_key:
-        there = read(config, thread, call=call)
-        if there is not None and there.closed:
-            return
+    if _is_over(config, thread, call):
+        return
     api = _events(config, call)
     payload = {**_payload(text), "severity": "info", "source": "Backledger"}
     answer = _send(api, config, "resolve", thread.external_id, payload)
@@ -183,9 +188,12 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
 
 
 def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
-    """A call of a v3 subscription, proven by any of its signatures; it is retried for two days with the same event."""
+    """A call of a v3 subscription, proven by any of its signatures; it is retried for two days with the same event.
+    One event for each alert of the incident: several of ours may have been grouped into one.
+    """
     if not config.webhook_secret:
         raise PermanentFailure("This destination has no signing secret, so that no callback can be believed.")
+    _require_key(config)
     given = {name.lower(): value for name, value in headers.items()}
     expected = "v1=" + hmac.new(config.webhook_secret.encode(), body, hashlib.sha256).hexdigest()
     offered = [item.strip().encode() for item in given.get("x-pagerduty-signature", "").split(",")]
@@ -193,12 +201,14 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
         raise PermanentFailure("The callback's signature does not match the secret of this destination.")
     document = decode(body)
     event = document.get("event") if isinstance(document, dict) else None
-    event_id, reference = id_in(event, "id"), id_in(event, "data", "incident_key")
-    if event_id is None or reference is None:
+    event_id, number = id_in(event, "id"), id_in(event, "data", "id")
+    if event_id is None or number is None:
         raise PermanentFailure("The callback does not say which incident it is about.")
     at = json_api.moment(event.get("occurred_at")) if isinstance(event, dict) else None
     status = text_in(event, "data", "status")
-    return (TicketEvent(event_id, reference, at or call.now, status, status == "resolved" if status else None),)
+    closed = status == "resolved" if status else None
+    keys = sorted(_alert_keys(_rest(config, call), number))
+    return tuple(TicketEvent(f"{event_id}:{key}", key, at or call.now, status, closed) for key in keys)
 
 
 def check(config: Config, *, call: Call) -> tuple[str, ...]:
@@ -254,12 +264,32 @@ def _incident(api: Api, reference: str) -> dict[str, Any] | None:
     query = (("incident_key", reference), ("date_range", "all"), ("limit", 100), ("sort_by", "created_at:desc"))
     document = api.get("/incidents", query)
     rows = rows_in(document, "incidents", host=api.host)
-    mine = [row for row in rows if row.get("incident_key") == reference and id_in(row, "id") is not None]
-    if mine:
-        return mine[0]
+    for row in rows[:MAX_INCIDENTS]:
+        number = id_in(row, "id")
+        if number is not None and reference in _alert_keys(api, number):
+            return row
     if rows:
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned more than it should.")
     return None
+
+
+def _alert_keys(api: Api, number: str) -> frozenset[str]:
+    """The dedup_keys of an incident's alerts that could be ours; the incident itself has none."""
+    keys: set[str] = set()
+    for page in range(MAX_PAGES):
+        document = api.get(f"/incidents/{segment(number)}/alerts", {"limit": 100, "offset": 100 * page})
+        keys |= {text_in(row, "alert_key") for row in rows_in(document, "alerts", host=api.host)}
+        if document.get("more") is not True:
+            break
+    return frozenset(key for key in keys if _REFERENCE.fullmatch(key))
+
+
+def _is_over(config: Config, thread: Thread, call: Call) -> bool:
+    """Whether people resolved it, as far as we may look."""
+    if not config.api_key:
+        return False
+    incident = _incident(_rest(config, call), thread.external_id)
+    return incident is not None and text_in(incident, "status") == "resolved"
 
 
 def _assignee(incident: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ KEY, SECRET = "0g-s3cret-api-key", "og-callback-s3cret-1"
 KNOWN = frozenset(
     {"message", "alias", "description", "priority", "source", "user", "tags", "entity", "responders", "note", "actions"}
 )
-QUERY = re.compile(r'alias: "([^"]+)"')
+QUERY = re.compile(r'(alias|tag): "([^"]+)"')
 
 
 class Opsgenie(Desk):
@@ -42,6 +42,11 @@ class Opsgenie(Desk):
                 return reply(200, {"data": [{"id": "t-1", "name": "Backups"}]})
             case "GET", ("alerts",):
                 return reply(200, {"data": self.found(parts.one("query"))})
+            case "GET", ("alerts", alias) if parts.one("identifierType") == "alias":
+                alert = self.alert(alias)
+                if alert is None:
+                    return reply(404, {"message": "Alert does not exist", "took": 0.0})
+                return reply(200, {"data": as_json(alert, self.tickets.index(alert))})
             case "GET", ("alerts", "requests", number):
                 return self.outcome(number)
             case "GET", ("alerts", number, "notes"):
@@ -51,10 +56,11 @@ class Opsgenie(Desk):
         return reply(422, {"message": "Request body is not processable. Please check the errors.", "took": 0.0})
 
     def found(self, query: str) -> list[dict[str, Any]]:
+        """By their alias only open alerts are found, by a tag all."""
         asked = QUERY.fullmatch(query)
         return [
             as_json(one, number) for number, one in reversed(list(enumerate(self.tickets)))
-            if not one.gone and (self.ignore_filters or (asked and one.reference == asked[1]))
+            if not one.gone and (self.ignore_filters or (asked and is_asked_for(one, asked[1], asked[2])))
         ]  # fmt: skip
 
     def outcome(self, number: str) -> Response:
@@ -79,6 +85,7 @@ class Opsgenie(Desk):
         alert = self.alert(given["alias"])
         if alert is None:
             alert = DeskTicket(id=given["alias"], subject=given["message"], reference=given["alias"], status="open")
+            alert.fields["tags"] = given.get("tags", [])
             self.tickets.append(alert)
             alert.messages.append(Message("Backledger", given["description"], ours=True))
         return ""
@@ -98,6 +105,12 @@ class Opsgenie(Desk):
     def callback(self, ticket_id: str, *, event: str, at: str) -> tuple[dict[str, str], bytes]:
         alert = {"alertId": "a-1", "alias": ticket_id, "updatedAt": event}
         return {"X-Backledger-Secret": SECRET}, json.dumps({"action": "Close", "alert": alert}).encode()
+
+
+def is_asked_for(alert: DeskTicket, field: str, value: str) -> bool:
+    if field == "tag":
+        return value in alert.fields["tags"]
+    return alert.reference == value and alert.status != "closed"
 
 
 def notes(ticket: DeskTicket) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class OsTicket(Desk):
 
     def take(self, raw: bytes) -> Response:
         mail = message_from_bytes(raw, policy=default)
-        named = re.search(r"\[#(\w+)\]", str(mail["Subject"]))
+        named = re.search(r"#(\w+)", str(mail["Subject"]))  # the first, wherever it stands
         ticket = self.present(named[1]) if named and SUBMITTER in str(mail["From"]) else None
         if ticket is None:
             ticket = self.new_ticket(subject=str(mail["Subject"]), reference="", status="open")

@@ -38,6 +38,10 @@ class PagerDuty(Desk):
                 return self.take(parts.body)
             case "GET", ("incidents",):
                 return reply(200, {"incidents": self.found(parts.one("incident_key")), "more": False})
+            case "GET", ("incidents", name, "alerts"):
+                alert = self.tickets[int(name.removeprefix("Q"))]
+                row = {"id": f"A{name}", "alert_key": alert.reference, "status": "triggered"}
+                return reply(200, {"alerts": [row], "more": False})
             case "GET", ("incidents", name, "notes"):
                 return self.notes(name)
         return reply(404, {"error": {"message": "Not Found", "code": 2100}})
@@ -84,7 +88,8 @@ class PagerDuty(Desk):
         return reply(200, {"notes": notes})
 
     def callback(self, ticket_id: str, *, event: str, at: str) -> tuple[dict[str, str], bytes]:
-        data = {"id": "Q1", "type": "incident", "status": "resolved", "incident_key": ticket_id}
+        number = [one.id for one in self.tickets].index(ticket_id)
+        data = {"id": f"Q{number}", "type": "incident", "status": "resolved", "incident_key": None}
         body = json.dumps(
             {"event": {"id": event, "event_type": "incident.resolved", "occurred_at": at, "data": data}}
         ).encode()
@@ -106,8 +111,9 @@ def invalid(why: str) -> Response:
 
 
 def as_json(ticket: DeskTicket, number: int) -> dict[str, Any]:
+    """Incidents with child alerts have no key of their own; the search by it looks at the alerts."""
     assigned = [{"assignee": {"id": "P1", "summary": ticket.assignee}}] if ticket.assignee else []
-    return {"id": f"Q{number}", "incident_key": ticket.reference, "status": ticket.status, "title": ticket.subject,
+    return {"id": f"Q{number}", "incident_key": None, "status": ticket.status, "title": ticket.subject,
             "assignments": assigned, "html_url": f"https://msp.pagerduty.com/incidents/Q{number}"}  # fmt: skip
 
 

@@ -71,3 +71,18 @@ def test_a_long_subject_is_cut_to_what_opsgenie_takes(made: Bench) -> None:
 def test_what_is_no_reference_goes_into_no_query(made: Bench) -> None:
     with pytest.raises(PermanentFailure, match="no reference of ours"):
         opsgenie.find(made.config, 'x" OR status: open', call=a_call())
+
+
+def test_an_alert_that_the_search_does_not_show_yet_is_closed_all_the_same(made: Bench) -> None:
+    opsgenie.create(made.config, TICKET, call=a_call())
+    desk_of(made).found = lambda query: []  # type: ignore[method-assign]
+    opsgenie.close(made.config, THREAD, WORDS, sequence=1, call=a_call())
+    assert [one.status for one in made.desk.tickets] == ["closed"]
+
+
+def test_an_alert_that_people_closed_is_read_as_closed_and_not_as_deleted(made: Bench) -> None:
+    opsgenie.create(made.config, TICKET, call=a_call())
+    made.desk.set_status_there(TICKET.reference, "closed")
+    standing = opsgenie.read(made.config, THREAD, call=a_call())
+    assert standing is not None
+    assert standing.closed

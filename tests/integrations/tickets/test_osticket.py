@@ -34,7 +34,7 @@ def test_a_message_is_a_mail_of_the_submitter_that_names_the_ticket(made: Bench)
     osticket.comment(made.config, thread, WORDS, sequence=3, call=a_call())
     mail = message_from_bytes(made.desk.log[-1].body, policy=default)
     assert str(mail["From"]) == "Backledger <backups@msp.example>"
-    assert str(mail["Subject"]) == f"Re: Größe ✓ of X-Evil: 1 [#{thread.external_id}]"
+    assert str(mail["Subject"]) == f"Re: [#{thread.external_id}] Größe ✓ of X-Evil: 1"
     assert mail["Message-ID"] == f"<{TICKET.reference}.3@msp.example>"
     assert mail["X-Evil"] is None
     assert mail.get_content().replace("\r\n", "\n") == WORDS.body + "\n"
@@ -75,3 +75,9 @@ def test_a_wrong_key_is_told_with_what_to_look_at(made: Bench) -> None:
 def test_what_is_no_plain_address_is_refused(made: Bench, email: str) -> None:
     with pytest.raises(BadConfig):
         config_from_json(osticket.Config, dict(made.stored) | {"email": email})
+
+
+def test_a_number_in_the_subject_is_not_taken_for_the_tickets(made: Bench) -> None:
+    words = TicketText("Disk #3 failed", "Still failing.")
+    osticket.comment(made.config, opened(made), words, sequence=1, call=a_call())
+    assert len(made.desk.tickets) == 1

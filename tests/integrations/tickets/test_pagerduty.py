@@ -43,7 +43,7 @@ def test_the_same_creation_twice_is_one_alert_and_after_the_end_another(made: Be
 
 def test_without_a_key_alerts_are_opened_and_ended_and_nothing_is_read(made: Bench) -> None:
     config = without_key(made)
-    assert pagerduty.abilities(config) == {"callbacks"}
+    assert pagerduty.abilities(config) == frozenset()
     assert pagerduty.find_after(config) is None
     created = pagerduty.create(config, TICKET, call=a_call())
     assert created.external_id == pagerduty.presumed_id(config, TICKET.reference)
@@ -54,6 +54,9 @@ def test_without_a_key_alerts_are_opened_and_ended_and_nothing_is_read(made: Ben
     for ask in (
         lambda: pagerduty.read(config, thread, call=a_call()),
         lambda: pagerduty.find(config, TICKET.reference, call=a_call()),
+        lambda: pagerduty.read_webhook(
+            config, *made.desk.callback(TICKET.reference, event="e", at=NOW.isoformat()), call=a_call()
+        ),
     ):
         with pytest.raises(PermanentFailure, match="REST API key"):
             ask()
@@ -85,7 +88,8 @@ def test_an_answer_about_another_alert_leaves_the_outcome_open(made: Bench) -> N
 
 def test_a_test_event_of_the_subscription_is_no_ticket(made: Bench) -> None:
     """PagerDuty sends a ping without an incident when a subscription is tried."""
-    _, body = made.desk.callback("x", event="e", at=NOW.isoformat())
+    pagerduty.create(made.config, TICKET, call=a_call())
+    _, body = made.desk.callback(TICKET.reference, event="e", at=NOW.isoformat())
     document = json.loads(body)
     document["event"]["data"] = {"message": "Hello from your friend Pagey!", "type": "ping"}
     ping = json.dumps(document).encode()
@@ -97,3 +101,11 @@ def test_a_test_event_of_the_subscription_is_no_ticket(made: Bench) -> None:
 def test_a_link_that_is_not_of_our_alphabet_is_not_asked_for(made: Bench) -> None:
     with pytest.raises(PermanentFailure, match="no reference of ours"):
         pagerduty.find(made.config, "BL-1&statuses[]=x", call=a_call())
+
+
+def test_words_for_an_incident_that_people_resolved_page_nobody_again(made: Bench) -> None:
+    created = pagerduty.create(made.config, TICKET, call=a_call())
+    made.desk.set_status_there(created.external_id, "resolved")
+    thread = Thread(TICKET.reference, created.external_id)
+    pagerduty.comment(made.config, thread, TicketText("s", "Still failing."), sequence=1, call=a_call())
+    assert [one.status for one in made.desk.tickets] == ["resolved"], "a trigger would have made another incident"
