@@ -8,6 +8,7 @@ fail. The packages of a desk are pinned in ``requirements-<desk>.txt``. One that
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,10 +29,17 @@ from launch.failure import LaunchError
 DESKS = ("django-helpdesk", "roundup")
 FOLDER = CHECKOUT / ".desks"
 LOCKS = CHECKOUT / "tests" / "desks"
-#: Set where the tests shall run against Request Tracker, too, which Debian's packages install for the whole machine.
+#: Set where the tests shall run against Request Tracker and Redmine, too, which Debian's packages install for the whole
+#: machine.
 ALL_DESKS = "TEST_ALL_DESKS"
 REQUEST_TRACKER = Path("/usr/share/request-tracker5")
-PACKAGES = ("request-tracker5", "rt5-db-sqlite", "rt5-standalone")
+REDMINE = Path("/usr/share/redmine")
+PACKAGES = {
+    REQUEST_TRACKER: ("request-tracker5", "rt5-db-sqlite", "rt5-standalone"),
+    REDMINE: ("redmine", "redmine-sqlite", "ruby-webrick"),
+}
+#: The tests make databases of their own: the package need not make one.
+ANSWERS = "redmine redmine/instances/default/dbconfig-install boolean false\n"
 RETRIES = "1"  # without a network pip gives up after seconds instead of a minute
 
 
@@ -68,17 +76,30 @@ def install_desk(name: str) -> bool:
     return True
 
 
-def find_or_install_request_tracker() -> None:
+def find_or_install_packaged_desks() -> None:
     """By the machine's own packages, which only root may add. Raises LaunchError with what to do."""
-    if REQUEST_TRACKER.exists():
+    missing = [package for place, packages in PACKAGES.items() if not place.exists() for package in packages]
+    if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise LaunchError(f"as root on Debian or Ubuntu install {' '.join(PACKAGES)} first; or use make test.")
-    print(f"Installing {', '.join(PACKAGES)} (once; needs the network) ...", flush=True)
+        raise LaunchError(f"as root on Debian or Ubuntu install {' '.join(missing)} first; or use make test.")
+    print(f"Installing {', '.join(missing)} (once; needs the network) ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        if subprocess.run(["apt-get", *command], env=environment, check=False).returncode:
-            raise LaunchError(f"apt-get could not install {' '.join(PACKAGES)}.")
+    if not REDMINE.exists() and shutil.which("debconf-set-selections"):
+        subprocess.run(["debconf-set-selections"], input=ANSWERS.encode(), env=environment, check=False)
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
+        if subprocess.run(["apt-get", *command], env=environment | bundler(), check=False).returncode:
+            raise LaunchError(f"apt-get could not install {' '.join(missing)}.")
+
+
+def bundler() -> dict[str, str]:
+    """The variable that chooses Debian's Bundler: Ruby's own may be newer, and does not find Debian's packages."""
+    if shutil.which("apt-cache") is None:
+        return {}
+    command = ["apt-cache", "show", "--no-all-versions", "ruby-bundler"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    version = re.search(r"^Version: (?:[0-9]+:)?([0-9.]+)", told, re.MULTILINE)
+    return {"BUNDLER_VERSION": version[1]} if version else {}
 
 
 def run_pip(command: list[str]) -> bool:

@@ -17,7 +17,7 @@ from types import FrameType
 
 from launch.bootstrap import CHECKOUT
 from launch.browser import find_or_install_browser
-from launch.desks import ALL_DESKS, find_or_install_desks, find_or_install_request_tracker
+from launch.desks import ALL_DESKS, find_or_install_desks, find_or_install_packaged_desks
 from launch.failure import LaunchError
 from launch.temporary import temporary_servers
 from launch.tools import find_or_install_tools
@@ -48,7 +48,7 @@ def test() -> int:
 
 def test_gateways() -> int:
     """Run the tests of ticket gateways against every real ticket system that can be installed here."""
-    find_or_install_request_tracker()
+    find_or_install_packaged_desks()
     os.environ[ALL_DESKS] = "1"
     os.environ["ARGS"] = f"tests/desks tests/contracts/test_native_gateways.py {os.environ.get('ARGS', '')}"
     return test()

@@ -1,9 +1,10 @@
 """Redmine: issues by its REST API, with the API key of a user of our own.
 
 Our reference is the value of a custom field, by which issues are filtered; a filter that Redmine does not know is
-ignored and every issue returned, so that each is checked. A status that does not exist is answered with success and
-changes nothing: what was changed is read back. Redmine calls nobody. Sources: Redmine's wiki, "Rest api" with its
-pages on issues, users, projects and enumerations, and recorded answers of version 5.0.4.
+ignored and every issue returned, so that each is checked; a field that an issue's tracker does not have is dropped
+without a word. A status that does not exist is answered with success and changes nothing: what was changed is read
+back. Redmine calls nobody. Sources: Redmine's wiki, "Rest api" with its pages on issues, users, projects and
+enumerations, and the answers of version 5.0.4.
 """
 
 from __future__ import annotations
@@ -45,9 +46,13 @@ from integrations.tickets.json_api import (
 LABEL: Final = "Redmine"
 #: Nothing limits calls by default; one a second is a guest's share of a small Rails site.
 CALLS_PER_MINUTE: Final = 60
-VERIFIED: Final = ""
+VERIFIED: Final = "Redmine 5.0.4"
 MAX_SUBJECT: Final = 255
 PAGE_SIZE: Final = 100
+MAX_PAGES: Final = 10
+FIELDS: Final = "/custom_fields.json"
+PRIORITIES: Final = "/enumerations/issue_priorities.json"
+STATUSES: Final = "/issue_statuses.json"
 NUMBERS: Final = (
     "reference_field", "priority_low", "priority_normal", "priority_high", "priority_urgent", "status_closed",
     "status_reopened",
@@ -166,6 +171,7 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
             f"{api.host} ignores the filter by our reference: have the custom field {config.reference_field} used as a "
             "filter, and for this project."
         )
+    _require_reference_on_issues(config, api)
     return None
 
 
@@ -195,22 +201,21 @@ def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]
 
 
 def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
-    """What its lists offer; that of custom fields only administrators may read."""
+    """What its lists offer."""
     lists = {
         "project": ("/projects.json", "projects", "identifier"),
         "tracker": ("/trackers.json", "trackers", "id"),
-        "priority": ("/enumerations/issue_priorities.json", "issue_priorities", "id"),
-        "status": ("/issue_statuses.json", "issue_statuses", "id"),
-        "reference": ("/custom_fields.json", "custom_fields", "id"),
+        "priority": (PRIORITIES, "issue_priorities", "id"),
+        "status": (STATUSES, "issue_statuses", "id"),
+        "reference": (FIELDS, "custom_fields", "id"),
     }
     kind = name.partition("_")[0]
     if kind not in lists or name not in (*NUMBERS, "project", "tracker"):
         raise PermanentFailure(f"The values of {name} cannot be looked up.")
     path, place, key = lists[kind]
     api = _api(config, call)
-    rows = rows_in(api.get(path, {"limit": PAGE_SIZE}), place, host=api.host)
-    shown = [row for row in rows if kind != "reference" or row.get("customized_type") == "issue"]
-    return tuple(Choice(value, text_in(row, "name")) for row in shown if (value := id_in(row, key)) is not None)
+    rows = _fields(config, api) if kind == "reference" else _listed(api, path, place)
+    return tuple(Choice(value, text_in(row, "name")) for row in rows if (value := id_in(row, key)) is not None)
 
 
 def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
@@ -219,19 +224,138 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
 
 
 def check(config: Config, *, call: Call) -> tuple[str, ...]:
-    """Asks who we are (a wrong key is a stranger there, not an error), and for the project's custom fields."""
+    """Asks who we are (a wrong key is a stranger there), and whether the project has what is configured."""
     problems = [*open_text_problem(config.url, call)]
     api = _api(config, call)
     try:
-        api.get("/users/current.json")
-        path = f"/projects/{segment(config.project)}.json"
-        project = api.get(path, {"include": "issue_custom_fields,trackers"})
-        fields = rows_in(project, "project", "issue_custom_fields", host=api.host)
-        if config.reference_field not in {id_in(row, "id") for row in fields}:
-            problems.append(f"The project {config.project} has no custom field {config.reference_field} of issues.")
+        user = api.get("/users/current.json", {"include": "memberships"})
+        project = api.get(f"/projects/{segment(config.project)}.json", {"include": "trackers"})
+        trackers = {id_in(row, "id") for row in rows_in(project, "project", "trackers", host=api.host)}
+        if config.tracker and config.tracker not in trackers:
+            problems.append(f"The project {config.project} has no tracker {config.tracker}.")
+        problems += _number_problems(config, api)
+        problems += _field_problems(config, api)
+        problems += _privacy_problems(config, api, user)
+    except NotThere:
+        problems.append(f"There is no project {config.project}, or our user may not see it.")
     except DeliveryFailure as failure:
-        problems.append(failure.reason)
+        advice = " Check the API key, and that the REST web service is enabled."
+        problems.append(failure.reason + (advice if "answered 401" in failure.reason else ""))
     return tuple(problems)
+
+
+# --- what check looks for ---------------------------------------------------------------------------------------------
+
+
+def _number_problems(config: Config, api: Api) -> list[str]:
+    priorities = {id_in(row, "id") for row in _listed(api, PRIORITIES, "issue_priorities")}
+    statuses = {id_in(row, "id"): row for row in _listed(api, STATUSES, "issue_statuses")}
+    wanted = {getattr(config, name) for name in NUMBERS if name.startswith("priority")}
+    problems = [f"Redmine has no priority {number}." for number in sorted(wanted - priorities)]
+    for number, closes in ((config.status_closed, True), (config.status_reopened, False)):
+        if number not in statuses:
+            problems.append(f"Redmine has no status {number}.")
+        elif statuses[number].get("is_closed") is (not closes):
+            problems.append(f"The status {number} {'does not close' if closes else 'closes'} an issue: choose another.")
+    return problems
+
+
+def _field_problems(config: Config, api: Api) -> list[str]:
+    if not _filters_by_field(config, api):
+        return [
+            f"The project {config.project} has no custom field {config.reference_field} of issues that is used as a "
+            "filter, or our user may not see it."
+        ]
+    try:
+        _require_reference_on_issues(config, api)
+    except PermanentFailure as failure:
+        return [failure.reason]
+    return []
+
+
+def _filters_by_field(config: Config, api: Api) -> bool:
+    """Redmine ignores a filter that it does not know, and refuses an empty value for one that it knows."""
+    name = f"cf_{config.reference_field}"
+    query = (("project_id", config.project), ("set_filter", 1), ("f[]", name), (f"op[{name}]", "="), ("limit", 1))
+    try:
+        api.get("/issues.json", query)
+    except PermanentFailure as refusal:
+        if "answered 422" not in refusal.reason:
+            raise
+        return True
+    return False
+
+
+def _require_reference_on_issues(config: Config, api: Api) -> None:
+    """Redmine drops a field that the tracker does not have, or that our user may not set: our newest issue shows
+    whether it does. Where we have none, none was opened.
+    """
+    newest = _newest(config, api, author_id="me")
+    if newest is not None and not _reference_of(config, newest):
+        raise PermanentFailure(
+            f"Our issue {id_in(newest, 'id')} bears no reference, so that issues cannot be found by it: have the "
+            f"custom field {config.reference_field} used for its tracker too, and let our user set it."
+        )
+
+
+def _privacy_problems(config: Config, api: Api, user: object) -> list[str]:
+    """Redmine publishes a private note of one who may not write any."""
+    who = user.get("user") if isinstance(user, dict) else None
+    if not config.private or not isinstance(who, dict) or who.get("admin") is True:
+        return []
+    for membership in rows_in(who, "memberships", host=api.host):
+        for role in rows_in(membership, "roles", host=api.host):
+            found = api.get(f"/roles/{segment(id_in(role, 'id') or '')}.json")
+            rights = found.get("role") if isinstance(found, dict) else None
+            if isinstance(rights, dict) and "set_notes_private" in (rights.get("permissions") or ()):
+                return []
+    return ["Our user may not set notes as private, so that everybody would see them: give its role this right."]
+
+
+# --- what it has ------------------------------------------------------------------------------------------------------
+
+
+def _listed(api: Api, path: str, place: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for page in range(MAX_PAGES):
+        document = api.get(path, {"limit": PAGE_SIZE, "offset": page * PAGE_SIZE})
+        found += rows_in(document, place, host=api.host)
+        total = document.get("total_count")
+        if not isinstance(total, int) or total <= (page + 1) * PAGE_SIZE:
+            break
+    return found
+
+
+def _fields(config: Config, api: Api) -> list[dict[str, Any]]:
+    """Administrators may list them; anybody else sees those of issues that are there."""
+    try:
+        return [row for row in _listed(api, FIELDS, "custom_fields") if row.get("customized_type") == "issue"]
+    except PermanentFailure as refusal:
+        if "answered 403" not in refusal.reason:
+            raise
+    newest = _newest(config, api)
+    if newest is None or not _values(newest):
+        raise PermanentFailure(
+            "Redmine lists custom fields to administrators only, and the project has no issue that shows them: type "
+            "the field's number, which stands in the address of its page."
+        )
+    return _values(newest)
+
+
+def _newest(config: Config, api: Api, **filters: str) -> dict[str, Any] | None:
+    query: dict[str, str | int] = {
+        "project_id": config.project, "status_id": "*", "sort": "id:desc", "limit": 1, **filters,
+    }  # fmt: skip
+    return next(iter(rows_in(api.get("/issues.json", query), "issues", host=api.host)), None)
+
+
+def _values(issue: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The custom fields that an issue has."""
+    fields = issue.get("custom_fields")
+    return [row for row in fields if isinstance(row, dict)] if isinstance(fields, list) else []
+
+
+# --- issues -----------------------------------------------------------------------------------------------------------
 
 
 def _api(config: Config, call: Call) -> Api:
@@ -274,25 +398,36 @@ def _is_closed(config: Config, issue: Mapping[str, Any]) -> bool:
 
 
 def _reference_of(config: Config, issue: Mapping[str, Any]) -> str:
-    fields = issue.get("custom_fields")
-    rows = [row for row in fields if isinstance(row, dict)] if isinstance(fields, list) else []
-    return next((text_in(row, "value") for row in rows if id_in(row, "id") == config.reference_field), "")
+    return next((text_in(row, "value") for row in _values(issue) if id_in(row, "id") == config.reference_field), "")
 
 
 def _remarks(issue: Mapping[str, Any], *, host: str) -> tuple[Remark, ...]:
-    """Ours are those of the user who opened the issue."""
+    """The description, then the notes; ours are those of the user who opened the issue."""
     us = id_in(issue, "author", "id")
-    return tuple(
+    first = Remark(
+        id="description",
+        author=text_in(issue, "author", "name"),
+        text=_unix(text_in(issue, "description")),
+        at=moment(issue.get("created_on")),
+        ours=True,
+    )
+    notes = tuple(
         Remark(
             id=id_in(row, "id") or "",
             author=text_in(row, "user", "name"),
-            text=text_in(row, "notes"),
+            text=_unix(text_in(row, "notes")),
             at=moment(row.get("created_on")),
             ours=us is not None and id_in(row, "user", "id") == us,
         )
         for row in rows_in(issue, "journals", host=host)
         if id_in(row, "id") is not None and text_in(row, "notes")
     )
+    return (first, *notes) if first.text else notes
+
+
+def _unix(text: str) -> str:
+    """What people type there ends its lines as browsers do."""
+    return text.replace("\r\n", "\n")
 
 
 def _path(external_id: str) -> str:

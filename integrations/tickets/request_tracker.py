@@ -162,6 +162,7 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
             return _created(config, external_id)
     if rows:
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned more than it should.")
+    _require_reference_on_tickets(config, api)
     return None
 
 
@@ -173,11 +174,12 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
         return None
     external_id = id_in(ticket, "id") or thread.external_id
     owner = id_in(ticket, "Owner", "id") or ""
+    was_merged = external_id != thread.external_id
     return Standing(
         external_id=external_id,
         status=text_in(ticket, "Status"),
         closed=_is_closed(config, ticket),
-        reference=_reference_of(config, ticket),
+        reference="" if was_merged else _reference_of(config, ticket),
         assignee="" if owner == NOBODY else owner,
         remarks=_remarks(api, external_id, us=id_in(ticket, "Creator", "id")),
         url=_page(config, external_id),
@@ -206,8 +208,9 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
 def check(config: Config, *, call: Call) -> tuple[str, ...]:
     """Asks for the queue and whether it has the custom field; changes nothing."""
     problems = [*open_text_problem(config.url, call)]
+    api = _api(config, call)
     try:
-        queue = _api(config, call).get(f"/queue/{segment(config.queue)}")
+        queue = api.get(f"/queue/{segment(config.queue)}")
         fields = queue.get("TicketCustomFields") if isinstance(queue, dict) else None
         names = {text_in(row, "name") for row in fields} if isinstance(fields, list) else set()
         if config.reference_field not in names:
@@ -215,9 +218,28 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
                 f"The queue {config.queue} has no custom field {config.reference_field}, or our user may not see it: "
                 "a ticket whose creation was in doubt could not be found."
             )
+        else:
+            _require_reference_on_tickets(config, api)
     except DeliveryFailure as failure:
         problems.append(_problem_of(failure, config))
     return tuple(problems)
+
+
+def _require_reference_on_tickets(config: Config, api: Api) -> None:
+    """RT drops a field that the queue does not have, or that our user may not set: our newest ticket shows whether it
+    does. Where we have none, none was opened.
+    """
+    queue = config.queue.replace("\\", "\\\\").replace("'", "\\'")
+    asked: dict[str, str | int] = {
+        "query": f"Queue = '{queue}' AND Creator = '__CurrentUser__'", "fields": "CustomFields", "orderby": "id",
+        "order": "DESC", "per_page": 1,
+    }  # fmt: skip
+    for newest in rows_in(api.get("/tickets", asked), "items", host=api.host)[:1]:
+        if not _reference_of(config, newest):
+            raise PermanentFailure(
+                f"Our ticket {id_in(newest, 'id')} bears no reference, so that tickets cannot be found by it: apply "
+                f"the custom field {config.reference_field} to the queue, and let our user set it."
+            )
 
 
 def _problem_of(failure: DeliveryFailure, config: Config) -> str:

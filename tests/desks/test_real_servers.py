@@ -1,6 +1,6 @@
-"""The gateways against the real thing: django-helpdesk and Roundup, started for these tests.
+"""The gateways against the real thing: django-helpdesk, Roundup, Request Tracker and Redmine, started for these tests.
 
-Every ticket of a test bears a reference of its own, for both desks keep their tickets from test to test.
+Every ticket of a test bears a reference of its own, for the desks keep their tickets from test to test.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import requests
 from integrations.configuration import config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.tickets import GATEWAYS, Call, Created, Gateway, NewTicket, Standing, Thread, TicketText
-from tests.desks import django_helpdesk, request_tracker, roundup, running
+from tests.desks import django_helpdesk, redmine, request_tracker, roundup, running
 from tests.desks.django_helpdesk import DjangoHelpdesk
+from tests.desks.redmine import Redmine
 from tests.desks.request_tracker import RequestTracker
 from tests.desks.roundup import Roundup
 from tests.desks.running import RealDesk
@@ -75,7 +76,13 @@ def rt() -> Iterator[RequestTracker]:
         yield started
 
 
-@pytest.fixture(params=["helpdesk", "tracker", "rt"])
+@pytest.fixture(scope="module")
+def issues() -> Iterator[Redmine]:
+    with redmine.start() as started:
+        yield started
+
+
+@pytest.fixture(params=["helpdesk", "tracker", "rt", "issues"])
 def desk(request: pytest.FixtureRequest) -> RealDesk:
     started: RealDesk = request.getfixturevalue(request.param)
     return started
@@ -289,7 +296,11 @@ def test_a_merged_ticket_leads_to_the_one_that_stands_for_it(helpdesk: DjangoHel
 def test_what_request_tracker_merges_and_refuses_is_told(rt: RequestTracker) -> None:
     gateway, first, second = gateway_of(rt), opened(rt), opened(rt)
     rt.merge_there(first.external_id, into=second.external_id)
-    assert read(rt, first).external_id == second.external_id
+    standing = read(rt, first)
+    assert (standing.external_id, standing.reference) == (second.external_id, "")
+    without_field = config_of(rt, reference_field="Other")
+    with pytest.raises(PermanentFailure, match="bears no reference"):
+        gateway.find(without_field, second.reference, call=a_call())
     assert [one.label for one in gateway.choices(config_of(rt), "queue", call=a_call())] == ["Backups"]
     (problem,) = gateway.check(config_of(rt, reference_field="Other"), call=a_call())
     assert "has no custom field Other" in problem
@@ -297,6 +308,26 @@ def test_what_request_tracker_merges_and_refuses_is_told(rt: RequestTracker) -> 
     assert problem == "There is no queue Elsewhere, or our user may not see it."
     with pytest.raises(PermanentFailure, match="stayed 'new'"):
         gateway.close(config_of(rt, status_closed="bogus"), second, words("Good."), sequence=1, call=a_call())
+
+
+def test_what_redmine_drops_in_silence_is_told(issues: Redmine) -> None:
+    def problems(**changes: object) -> tuple[str, ...]:
+        return gateway_of(issues).check(config_of(issues, **changes), call=a_call())
+
+    gateway, thread = gateway_of(issues), opened(issues)
+    offered = gateway.choices(config_of(issues), "reference_field", call=a_call())
+    assert [(one.value, one.label) for one in offered] == [(redmine.REFERENCE_FIELD, "External key")]
+    assert [one.label for one in gateway.choices(config_of(issues), "project", call=a_call())] == ["Backups"]
+    assert problems(tracker="9") == ("The project backups has no tracker 9.",)
+    assert "has no custom field 99" in problems(reference_field="99")[0]
+    assert problems(project="gone") == ("There is no project gone, or our user may not see it.",)
+    assert "Our user may not set notes as private" in problems(private=True)[0]
+    other_trackers = config_of(issues, reference_field=redmine.BUGS_ONLY)
+    for reference in (thread.reference, a_ticket().reference):
+        with pytest.raises(PermanentFailure, match="bears no reference"):
+            gateway.find(other_trackers, reference, call=a_call())
+    with pytest.raises(PermanentFailure, match="left the issue"):
+        gateway.close(config_of(issues, status_closed="99"), thread, words("Good."), sequence=1, call=a_call())
 
 
 def test_the_callback_of_django_helpdesk_bears_the_password_of_its_address(

@@ -86,9 +86,31 @@ def test_the_desks_of_the_repository_have_their_packages_pinned_with_hashes() ->
 
 
 def test_what_only_root_may_install_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "REQUEST_TRACKER", tmp_path / "nowhere")
+    monkeypatch.setattr(
+        desks, "PACKAGES", {tmp_path: ("is-here",), tmp_path / "nowhere": ("redmine", "redmine-sqlite")}
+    )
     monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get there
-    with pytest.raises(LaunchError, match="request-tracker5"):
-        desks.find_or_install_request_tracker()
-    monkeypatch.setattr(desks, "REQUEST_TRACKER", tmp_path)
-    desks.find_or_install_request_tracker()
+    with pytest.raises(LaunchError, match="install redmine redmine-sqlite first"):
+        desks.find_or_install_packaged_desks()
+    monkeypatch.setattr(desks, "PACKAGES", {tmp_path: ("is-here",)})
+    desks.find_or_install_packaged_desks()
+
+
+def test_what_is_missing_is_installed_with_debians_bundler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tmp_path / "said"
+    for name, does in {
+        "apt-get": f'echo "$* $BUNDLER_VERSION" >> {said}', "apt-cache": "echo 'Version: 1:2.3.15-2+deb12u1'",
+        "debconf-set-selections": f"cat >> {said}",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(desks, "REDMINE", tmp_path / "nowhere")
+    monkeypatch.setattr(desks, "PACKAGES", {tmp_path / "nowhere": ("redmine", "redmine-sqlite")})
+    desks.find_or_install_packaged_desks()
+    assert said.read_text().splitlines() == [
+        "redmine redmine/instances/default/dbconfig-install boolean false",
+        "update -qq 2.3.15",
+        "install -y -qq --no-install-recommends redmine redmine-sqlite 2.3.15",
+    ]

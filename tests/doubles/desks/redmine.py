@@ -1,6 +1,7 @@
 """Redmine as version 5.0.4 answered: unknown filters return every issue, an unknown status changes nothing.
 
-A custom field that the project does not have is dropped in silence. Deleted issues are 404. Sources: recorded answers.
+A custom field that the tracker does not have is dropped in silence. An empty value for a filter that is known is
+refused. Deleted issues are 404. Only administrators may list custom fields. Sources: answers of the real one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Redmine(Desk):
         super().__init__()
         self.companies = {}
         self.drops_fields = False
+        self.is_administrator = True
+        self.rights = ["view_issues", "add_issues", "edit_issues", "add_issue_notes"]
 
     def authorized(self, request: Request) -> bool:
         return request.headers.get("x-redmine-api-key") == KEY
@@ -40,10 +43,20 @@ class Redmine(Desk):
     def route(self, parts: Parts) -> Response:
         match parts.method, parts.steps:
             case "GET", ("users", "current.json"):
-                return reply(200, {"user": {"id": US, "login": "backledger"}})
+                member = {
+                    "id": 1,
+                    "project": {"id": 1, "name": "Backups"},
+                    "roles": [{"id": 6, "name": "Backup watch"}],
+                }
+                user = {"id": US, "login": "backledger", "admin": False, "memberships": [member]}
+                return reply(200, {"user": user})
+            case "GET", ("roles", "6.json"):
+                return reply(200, {"role": {"id": 6, "name": "Backup watch", "permissions": self.rights}})
             case "GET", ("projects", "backups.json"):
-                fields = [{"id": FIELD, "name": "External key"}]
-                return reply(200, {"project": {"id": 1, "identifier": "backups", "issue_custom_fields": fields}})
+                trackers = [{"id": 3, "name": "Support"}]
+                return reply(200, {"project": {"id": 1, "identifier": "backups", "trackers": trackers}})
+            case "GET", ("custom_fields.json",) if not self.is_administrator:
+                return Response(403, b"", {})
             case "GET", ("issues.json",):
                 return self.listed(parts)
             case "POST", ("issues.json",):
@@ -56,9 +69,13 @@ class Redmine(Desk):
 
     def listed(self, parts: Parts) -> Response:
         found = [one for one in self.tickets if not one.gone]
+        if parts.one("f[]") == f"cf_{FIELD}":
+            return reply(422, {"errors": ["External key cannot be blank"]})
         wanted = parts.one(f"cf_{FIELD}")
         if wanted and not self.ignore_filters:
             found = [one for one in found if one.reference == wanted]
+        if parts.one("sort") == "id:desc":
+            found = found[::-1]
         if parts.one("status_id") != "*":
             found = [one for one in found if not STATUSES[int(one.status)][1]]
         shown = [as_json(one) for one in found[: int(parts.one("limit", "25"))]]
@@ -79,8 +96,9 @@ class Redmine(Desk):
         fields = {one["id"]: one["value"] for one in given.get("custom_fields", [])}
         reference = "" if self.drops_fields else fields.get(FIELD, "")
         ticket = self.new_ticket(
-            subject=given["subject"], reference=reference, status="1", priority=given["priority_id"]
-        )
+            subject=given["subject"], reference=reference, status="1", priority=given["priority_id"],
+            fields={"has field": not self.drops_fields},
+        )  # fmt: skip
         ticket.messages.append(Message("Backledger", given.get("description", ""), ours=True))
         return reply(201, {"issue": as_json(ticket)})
 
@@ -108,11 +126,13 @@ def journal(number: int, message: Message) -> dict[str, Any]:
 
 def as_json(ticket: DeskTicket) -> dict[str, Any]:
     word, closed = STATUSES[int(ticket.status)]
+    fields = [{"id": FIELD, "name": "External key", "value": ticket.reference}] if ticket.fields["has field"] else []
     shown = {
         "id": int(ticket.id), "project": {"id": 1, "name": "Backups"}, "subject": ticket.subject,
         "status": {"id": int(ticket.status), "name": word, "is_closed": closed},
         "author": {"id": US, "name": "Backledger"},
-        "custom_fields": [{"id": FIELD, "name": "External key", "value": ticket.reference}],
+        "description": ticket.messages[0].text if ticket.messages else "", "created_on": "2026-11-22T22:00:00Z",
+        "custom_fields": fields,
     }  # fmt: skip
     return shown | ({"assigned_to": {"id": TINA, "name": ticket.assignee}} if ticket.assignee else {})
 
@@ -121,7 +141,9 @@ def offered(path: str) -> Response:
     lists: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "projects.json": ("projects", [{"id": 1, "identifier": "backups", "name": "Backups"}]),
         "trackers.json": ("trackers", [{"id": 3, "name": "Support"}]),
-        "issue_statuses.json": ("issue_statuses", [{"id": key, "name": word} for key, (word, _) in STATUSES.items()]),
+        "issue_statuses.json": ("issue_statuses", [
+            {"id": key, "name": word, "is_closed": closed} for key, (word, closed) in STATUSES.items()
+        ]),
         "enumerations/issue_priorities.json": (
             "issue_priorities", [{"id": key, "name": word} for key, word in PRIORITIES.items()]
         ),

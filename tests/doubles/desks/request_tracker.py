@@ -14,6 +14,7 @@ from tests.doubles.http_server import Request, Response
 
 TOKEN, FIELD = "1-31-rt-s3cret-token", "ExternalKey"
 STATUSES = ("new", "open", "stalled", "resolved", "rejected", "deleted")
+OURS = "Queue = 'Backups' AND Creator = '__CurrentUser__'"
 QUERY = re.compile(r"CF\.\{([^}]+)\} = '([^']+)'")
 
 
@@ -25,6 +26,8 @@ class RequestTracker(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.companies = {}
+        self.drops_fields = False
+        self.merged: dict[str, str] = {}
 
     def authorized(self, request: Request) -> bool:
         return request.headers.get("authorization") == f"token {TOKEN}"
@@ -44,12 +47,14 @@ class RequestTracker(Desk):
             case "POST", ("ticket",):
                 return self.open(parts.body)
             case method, ("ticket", number, *rest):
-                ticket = self.present(number)
+                ticket = self.present(self.merged.get(number, number))
                 if ticket is not None:
                     return self.one(method, ticket, rest, parts.body)
         return reply(404, {"message": "Not Found"})
 
     def found(self, query: str) -> list[dict[str, Any]]:
+        if query == OURS:
+            return [{"id": one.id, "CustomFields": fields(one)} for one in reversed(self.tickets) if not one.gone]
         asked = QUERY.fullmatch(query)
         return [
             {"id": one.id, "Status": one.status, "CustomFields": fields(one)} for one in self.tickets
@@ -60,8 +65,9 @@ class RequestTracker(Desk):
         if given.get("Queue") != "Backups":
             return reply(403, {"message": f"No permission to create tickets in the queue '{given.get('Queue')}'"})
         ticket = self.new_ticket(
-            subject=given["Subject"][:200], reference=given.get("CustomFields", {}).get(FIELD, ""), status="new"
-        )
+            subject=given["Subject"][:200], status="new",
+            reference="" if self.drops_fields else given.get("CustomFields", {}).get(FIELD, ""),
+        )  # fmt: skip
         ticket.messages.append(Message("backledger", given["Content"], ours=True))
         return reply(201, {"id": ticket.id, "type": "ticket", "_url": f"{self.url}/REST/2.0/ticket/{ticket.id}"})
 

@@ -45,9 +45,32 @@ def test_a_status_that_does_not_open_is_no_reopening(made: Bench) -> None:
         redmine.reopen(changed(made, status_reopened="6"), thread, WORDS, sequence=2, call=a_call())
 
 
-def test_a_project_without_the_field_is_told_before_the_first_ticket(made: Bench) -> None:
-    (problem,) = redmine.check(changed(made, reference_field="7"), call=a_call())
-    assert problem == "The project backups has no custom field 7 of issues."
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"reference_field": "7"}, "The project backups has no custom field 7 of issues that is used as a filter, or "
+                                   "our user may not see it."),
+        ({"tracker": "9"}, "The project backups has no tracker 9."),
+        ({"priority_high": "9"}, "Redmine has no priority 9."),
+        ({"status_closed": "99"}, "Redmine has no status 99."),
+        ({"status_closed": "3"}, "The status 3 does not close an issue: choose another."),
+        ({"status_reopened": "6"}, "The status 6 closes an issue: choose another."),
+        ({"project": "gone"}, "There is no project gone, or our user may not see it."),
+        ({"private": True}, "Our user may not set notes as private, so that everybody would see them: give its role "
+                            "this right."),
+    ],
+)  # fmt: skip
+def test_what_redmine_does_not_have_is_told_before_the_first_ticket(
+    made: Bench, values: dict[str, object], problem: str
+) -> None:
+    assert redmine.check(changed(made, **values), call=a_call()) == (problem,)
+
+
+def test_a_user_who_may_set_notes_as_private_is_good(made: Bench) -> None:
+    desk = made.desk
+    assert isinstance(desk, Redmine)
+    desk.rights.append("set_notes_private")
+    assert redmine.check(changed(made, private=True), call=a_call()) == ()
 
 
 def test_a_reference_that_was_dropped_is_not_taken_for_an_issue_that_is_not_there(made: Bench) -> None:
@@ -55,6 +78,10 @@ def test_a_reference_that_was_dropped_is_not_taken_for_an_issue_that_is_not_ther
     assert isinstance(desk, Redmine)
     desk.drops_fields = True
     opened(made)
+    with pytest.raises(PermanentFailure, match="Our issue 1001 bears no reference"):
+        redmine.find(made.config, TICKET.reference, call=a_call())
+    (problem,) = redmine.check(made.config, call=a_call())
+    assert "Our issue 1001 bears no reference" in problem
     desk.ignore_filters = True
     with pytest.raises(PermanentFailure, match="ignores the filter"):
         redmine.find(made.config, TICKET.reference, call=a_call())
@@ -66,5 +93,16 @@ def test_a_version_that_does_not_say_what_closes_is_read_by_our_status(made: Ben
 
 
 def test_only_fields_of_issues_are_offered(made: Bench) -> None:
+    (field,) = redmine.choices(made.config, "reference_field", call=a_call())
+    assert (field.value, field.label) == ("1", "External key")
+
+
+def test_others_than_administrators_are_offered_the_fields_that_issues_show(made: Bench) -> None:
+    desk = made.desk
+    assert isinstance(desk, Redmine)
+    desk.is_administrator = False
+    with pytest.raises(PermanentFailure, match="type the field's number"):
+        redmine.choices(made.config, "reference_field", call=a_call())
+    opened(made)
     (field,) = redmine.choices(made.config, "reference_field", call=a_call())
     assert (field.value, field.label) == ("1", "External key")

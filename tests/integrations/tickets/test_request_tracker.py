@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from integrations.errors import PermanentFailure
 from integrations.tickets import BadConfig, Thread, TicketText, config_from_json, request_tracker
 from tests.doubles.desk import Bench
-from tests.doubles.desks.request_tracker import bench
+from tests.doubles.desks.request_tracker import RequestTracker, bench
 from tests.integrations.tickets.configs import TICKET, a_call
 
 WORDS = TicketText(TICKET.text.subject, "Solved.")
@@ -42,6 +44,34 @@ def test_the_last_words_go_before_the_status(made: Bench) -> None:
     request_tracker.close(made.config, thread, WORDS, sequence=1, call=a_call())
     writes = [request.target.rsplit("/", 1)[-1] for request in made.desk.log if request.method != "GET"]
     assert writes == ["ticket", "comment", thread.external_id]
+
+
+def test_a_reference_that_was_dropped_is_not_taken_for_a_ticket_that_is_not_there(made: Bench) -> None:
+    desk = made.desk
+    assert isinstance(desk, RequestTracker)
+    desk.drops_fields = True
+    opened(made)
+    with pytest.raises(PermanentFailure, match="Our ticket 1001 bears no reference"):
+        request_tracker.find(made.config, TICKET.reference, call=a_call())
+    (problem,) = request_tracker.check(made.config, call=a_call())
+    assert "Our ticket 1001 bears no reference" in problem
+
+
+def test_a_ticket_that_was_merged_into_another_of_ours_is_no_strangers(made: Bench) -> None:
+    desk, thread = made.desk, opened(made)
+    assert isinstance(desk, RequestTracker)
+    other = request_tracker.create(made.config, replace(TICKET, reference="BL-0000000002"), call=a_call())
+    desk.merged[thread.external_id] = other.external_id
+    standing = request_tracker.read(made.config, thread, call=a_call())
+    assert standing is not None
+    assert (standing.external_id, standing.reference) == (other.external_id, "")
+
+
+def test_the_name_of_a_queue_is_data_in_a_query(made: Bench) -> None:
+    config = changed(made, queue="Tom's \\ desk")
+    request_tracker.find(config, TICKET.reference, call=a_call())
+    (query,) = parse_qs(urlsplit(made.desk.log[-1].target).query)["query"]
+    assert query == "Queue = 'Tom\\'s \\\\ desk' AND Creator = '__CurrentUser__'"
 
 
 @pytest.mark.parametrize("reference", ["BL-1' OR id > 0", "", "BL 1", "x" * 200])
