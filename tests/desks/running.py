@@ -6,6 +6,7 @@ A desk keeps its data from ``kill`` to ``start``, so that tests can let it die i
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -22,10 +23,12 @@ import pytest
 import requests
 
 from launch.desks import python_of
-from launch.ports import free_port
+from launch.ports import is_free
 
 START_SECONDS = 90.0
 HOST = "127.0.0.1"
+#: Below those that systems give out by themselves.
+PORTS = range(12_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class RealDesk(ABC):
 
     def __init__(self, port: int = 0) -> None:
         self.python = self.installed()
-        self.port = port or free_port(HOST)
+        self.port = port or port_of_its_own()
         self.folder = Path(tempfile.mkdtemp(prefix=f"backledger-{self.name}-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -159,6 +162,11 @@ class RealDesk(ABC):
             return requests.get(self.url, timeout=5, allow_redirects=False).status_code < 500
         except requests.RequestException:
             return False
+
+
+def port_of_its_own() -> int:
+    """A free port that no server started meanwhile is given: a desk is prepared for many seconds before it listens."""
+    return next(port for port in iter(lambda: random.choice(PORTS), None) if is_free(HOST, port=port))
 
 
 def require(name: str) -> Path:
