@@ -48,6 +48,13 @@ def read_one(field: Field, typed: QueryDict) -> Any:
     return [] if field.kind == "list" else None
 
 
+def free_text(typed: QueryDict, name: str, *, most: int) -> str:
+    """A text that is no field of a form, such as a note or what is looked for. What no text can be stored with is left
+    out, and what is longer is cut.
+    """
+    return _CONTROL.sub("", typed.get(name, "")).strip()[:most]
+
+
 def refill_typed(fields: Sequence[Field], typed: QueryDict, *, error: BadField | None = None) -> tuple[Field, ...]:
     """The same inputs with what was typed, secrets left out, and the sentence at the field it is about."""
     return tuple(

@@ -22,6 +22,7 @@ from msp.dashboard import money
 from msp.dashboard.money_format import in_unit
 from msp.dashboard.permits import INVOICES, MONEY, action, needs
 from msp.dashboard.scope import StaffRequest, found
+from msp.dashboard.typing_in import free_text
 
 LIST_LIMIT = 200
 STATES = (("", "All"), ("draft", "Drafts"), ("final", "Final"), ("void", "Void"))
@@ -92,7 +93,7 @@ def finalise(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 @action(MONEY)
 def decide(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Settle what is held, with a reason."""
-    reason = request.POST.get("reason", "").strip()[:2000]
+    reason = free_text(request.POST, "reason", most=2000)
 
     def settle(values: dict[str, Any]) -> str:
         if not reason:
@@ -109,7 +110,7 @@ def decide(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 @action(MONEY)
 def void(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Cancel a final invoice and draft its replacement."""
-    reason = request.POST.get("reason", "").strip()[:2000]
+    reason = free_text(request.POST, "reason", most=2000)
 
     def cancel(values: dict[str, Any]) -> str:
         draft = finalising.void_and_replace(request.scope.tenant, uid, reason=reason, **values)

@@ -18,6 +18,7 @@ from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import BadField, Field
 from msp.dashboard.permits import MONEY, needs
 from msp.dashboard.scope import StaffRequest, found
+from msp.dashboard.typing_in import free_text
 from msp.estate.models import Client, Selection
 from msp.tenants.models import Reseller
 
@@ -27,7 +28,7 @@ KINDS: dict[str, Any] = {"client": Client, "selection": Selection, "reseller": R
 @needs(MONEY)
 def list_subscriptions(request: StaffRequest) -> HttpResponse:
     """Running ones first."""
-    text = request.GET.get("text", "").strip()[:100]
+    text = free_text(request.GET, "text", most=100)
     rows = subscription_rows(request.scope.tenant)
     folded = text.casefold()
     shown = [row for row in rows if folded in f"{row.who} {row.plan} {row.bill_to} {row.agreement}".casefold()]

@@ -16,6 +16,7 @@ from alerts.reports.client_pdf import draw_report
 from msp.backups.queries import SizePoint
 from msp.dashboard.permits import OPERATE, require
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.dashboard.typing_in import free_text
 from msp.estate.models import Client
 from msp.estate.queries import find_client
 
@@ -78,11 +79,9 @@ def sign(request: StaffRequest, uid: uuid.UUID, month: str) -> HttpResponse:
     require(request, OPERATE)
     client = client_of(request, uid)
     report = report_of(request, client, month)
+    signed_by = free_text(request.POST, "signed_by", most=200)
     try:
-        sign_report(
-            request.scope.tenant, report, signed_by=request.POST.get("signed_by", ""), actor=request.scope.actor,
-            now=request.now,
-        )  # fmt: skip
+        sign_report(request.scope.tenant, report, signed_by=signed_by, actor=request.scope.actor, now=request.now)
     except ValueError as refused:
         raise Refused(str(refused)) from refused
     return HttpResponseRedirect(reverse("client-report", args=[uid, month]))

@@ -28,7 +28,7 @@ from msp.dashboard.forms import BadField, Field
 from msp.dashboard.permits import OPERATE, needs
 from msp.dashboard.scope import Refused, StaffRequest, found
 from msp.dashboard.sending import filling_of, list_products, needs_address, ways_of
-from msp.dashboard.typing_in import read_typed
+from msp.dashboard.typing_in import free_text, read_typed
 from msp.dashboard.views.settings_servers import actor_of
 from msp.estate.models import BackupServer, Client
 from msp.estate.spans import Taken
@@ -53,7 +53,7 @@ def pick_product(request: StaffRequest) -> HttpResponse:
     client, server = _client(request, request.GET.get("client", "")), None
     if request.GET.get("server"):
         server = _server(request, _uid(request.GET["server"]))
-    text = request.GET.get("text", "").strip()[:100]
+    text = free_text(request.GET, "text", most=100)
     words = text.casefold().split()
     products = [each for each in list_products() if all(word in each.words for word in words)]
     context = {"products": products, "text": text, "client": client, "server": server, "step": 1}

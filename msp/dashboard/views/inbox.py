@@ -16,6 +16,7 @@ from msp.dashboard.paging import asked_page
 from msp.dashboard.queries import InboxRow, find_inbox_item, list_inbox
 from msp.dashboard.receipts import read_lines, show_around
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.dashboard.typing_in import free_text
 from msp.dashboard.views.incidents import safe_back
 from msp.dashboard.views.incidents_several import ticked
 from msp.estate.queries import clients_within, list_clients
@@ -33,7 +34,7 @@ def list_all(request: StaffRequest) -> HttpResponse:
     state = state if state in dict(STATES) else "open"
     reason = request.GET.get("reason", "")
     reason = reason if reason in INBOX_REASONS else ""
-    text = request.GET.get("text", "").strip()[:100]
+    text = free_text(request.GET, "text", most=100)
     items = list_inbox(request.scope.reach, state=state, reason=reason, text=text, limit=page.size, offset=page.offset)
     suggested = settling.suggestions_for(request.scope, items.rows) if state == "open" else {}
     context = {
@@ -55,7 +56,8 @@ def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """One item: the reason, its line in context, and the jobs it may belong to."""
     item = _find(request, uid)
     lines = read_lines(request.scope.reach, item.receipt_id)
-    text = request.GET.get("job", item.server or item.source_job or item.host)[:100]
+    text = free_text(request.GET, "job", most=100)
+    text = text if "job" in request.GET else (item.server or item.source_job or item.host)[:100]
     context = {
         "item": item,
         "assignable": settling.is_assignable(item),
@@ -72,7 +74,7 @@ def show_item(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 def offer_jobs(request: StaffRequest) -> HttpResponse:
     """The jobs whose names hold what was typed, to choose one for all ticked items."""
     _refuse_resellers(request)
-    text = request.GET.get("job_text", "").strip()[:100]
+    text = free_text(request.GET, "job_text", most=100)
     jobs = search_jobs(request.scope.reach, text, limit=20) if text else []
     return render(request, "parts/job_options.html", {"jobs": jobs, "job_text": text})
 
@@ -89,7 +91,8 @@ def assign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         return redirect("inbox")
     wanted = _uid(request.POST.get("client", ""), "client")
     client = found(clients_within(scope.reach).filter(uid=wanted).first(), "client")
-    made = settling.assign_to_new_job(scope, item, client, name=request.POST.get("name", ""), now=request.now)
+    name = free_text(request.POST, "name", most=200)
+    made = settling.assign_to_new_job(scope, item, client, name=name, now=request.now)
     messages.success(request, f"The job {made.name} was made for {client.name}; the log is read again.")
     return redirect("inbox")
 
@@ -106,7 +109,7 @@ def settle(request: StaffRequest) -> HttpResponse:
         settling.read_again(request.scope, items, now=request.now)
         messages.success(request, f"{count_words(len(items), 'log')} will be read again now.")
     else:
-        settling.dismiss(request.scope, items, reason=request.POST.get("note", ""), now=request.now)
+        settling.dismiss(request.scope, items, reason=free_text(request.POST, "note", most=2000), now=request.now)
         messages.success(request, f"{count_words(len(items), 'item')} dismissed.")
     return redirect(safe_back(request, "inbox"))
 

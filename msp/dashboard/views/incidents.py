@@ -27,6 +27,7 @@ from alerts.standings import STANDINGS, IncidentFilter
 from alerts.why_flagged import won_for
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.dashboard.typing_in import free_text
 from msp.dashboard.until import HOLDS, SNOOZES, moment_chosen
 from msp.dashboard.views.overview import asked_uid
 from msp.estate.queries import find_client
@@ -63,7 +64,7 @@ def asked_incidents(request: StaffRequest) -> IncidentFilter:
         standing=standing if standing in STANDINGS else "",
         kind=kind if kind in KINDS else "",
         severity=severity if severity in ("critical", "warning", "info") else "",
-        text=request.GET.get("text", "").strip()[:100],
+        text=free_text(request.GET, "text", most=100),
         client=asked_uid(request, "client"),
         person_id=request.scope.actor_id,
     )
@@ -91,7 +92,7 @@ def show_incident(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 def acknowledge(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Takes it in hand."""
     until = moment_chosen(request.POST.get("until", ""), now=request.now, zone=request.scope.tenant.timezone)
-    return _act(request, uid, acting.acknowledge, note=request.POST.get("note", "")[:2000], until=until)
+    return _act(request, uid, acting.acknowledge, note=free_text(request.POST, "note", most=2000), until=until)
 
 
 @staff_action
@@ -107,13 +108,13 @@ def snooze(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     until = moment_chosen(request.POST.get("until", ""), now=request.now, zone=request.scope.tenant.timezone)
     if until is None:
         raise Refused("Choose until when it is put off.")
-    return _act(request, uid, acting.snooze, until=until, note=request.POST.get("note", "")[:2000])
+    return _act(request, uid, acting.snooze, until=until, note=free_text(request.POST, "note", most=2000))
 
 
 @staff_action
 def accept(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Accepts what no rule may close, with a reason."""
-    return _act(request, uid, acting.accept, reason=request.POST.get("reason", "")[:2000])
+    return _act(request, uid, acting.accept, reason=free_text(request.POST, "reason", most=2000))
 
 
 @staff_action
@@ -136,7 +137,7 @@ def unassign(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 @staff_action
 def close(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Closes it by hand, with a reason."""
-    return _act(request, uid, acting.close_by_hand, reason=request.POST.get("reason", "")[:2000])
+    return _act(request, uid, acting.close_by_hand, reason=free_text(request.POST, "reason", most=2000))
 
 
 def _act(request: StaffRequest, uid: uuid.UUID, action: Callable[..., None], **values: Any) -> HttpResponse:

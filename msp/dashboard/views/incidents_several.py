@@ -17,6 +17,7 @@ from alerts import acting
 from alerts.queries import incidents_within
 from alerts.wording import count_words
 from msp.dashboard.scope import Refused, StaffRequest, staff_action
+from msp.dashboard.typing_in import free_text
 from msp.dashboard.until import moment_chosen
 from msp.dashboard.views.incidents import safe_back
 
@@ -52,14 +53,18 @@ def ticked(request: StaffRequest) -> list[uuid.UUID]:
 
 
 def _acknowledging(request: StaffRequest) -> acting.Action:
-    return acting.acknowledging(actor=request.scope.actor, note=_typed(request, "note"), now=request.now)
+    return acting.acknowledging(
+        actor=request.scope.actor, note=free_text(request.POST, "note", most=2000), now=request.now
+    )
 
 
 def _snoozing(request: StaffRequest) -> acting.Action:
     until = moment_chosen(request.POST.get("until", ""), now=request.now, zone=request.scope.tenant.timezone)
     if until is None:
         raise acting.CannotAct("Choose until when they are put off.")
-    return acting.snoozing(actor=request.scope.actor, until=until, note=_typed(request, "note"), now=request.now)
+    return acting.snoozing(
+        actor=request.scope.actor, until=until, note=free_text(request.POST, "note", most=2000), now=request.now
+    )
 
 
 def _taking(request: StaffRequest) -> acting.Action:
@@ -67,11 +72,7 @@ def _taking(request: StaffRequest) -> acting.Action:
 
 
 def _closing(request: StaffRequest) -> acting.Action:
-    return acting.closing(actor=request.scope.actor, reason=_typed(request, "note"), now=request.now)
-
-
-def _typed(request: StaffRequest, name: str) -> str:
-    return request.POST.get(name, "")[:2000]
+    return acting.closing(actor=request.scope.actor, reason=free_text(request.POST, "note", most=2000), now=request.now)
 
 
 #: By the name of the button: what is done, and what the message says.

@@ -19,6 +19,7 @@ from alerts.reports.nights import noon_of
 from alerts.reports.reviewing import is_intact, sign_review
 from msp.dashboard.permits import OPERATE, SETTINGS, action, needs
 from msp.dashboard.scope import Refused, StaffRequest, staff_page
+from msp.dashboard.typing_in import LONGEST_TEXT, free_text
 from msp.dashboard.views.settings_servers import actor_of
 
 REVIEWS_SHOWN = 60
@@ -42,7 +43,7 @@ def sign(request: StaffRequest) -> HttpResponse:
             list_of(request, day),
             day=day,
             nothing_left=request.POST.get("left") == "nothing",
-            note=request.POST.get("note", ""),
+            note=free_text(request.POST, "note", most=LONGEST_TEXT),
             actor=actor_of(request),
         )
     except BadParams as refused:

@@ -14,6 +14,7 @@ from msp.dashboard.paging import Page, asked_page
 from msp.dashboard.pulse import read_pulse
 from msp.dashboard.queries import SORTS, Fleet, FleetFilter, read_fleet
 from msp.dashboard.scope import StaffRequest, staff_page
+from msp.dashboard.typing_in import free_text
 from msp.dashboard.until import SNOOZES
 from msp.estate.models import CLIENT_STATES
 from msp.estate.queries import list_resellers
@@ -66,7 +67,7 @@ def asked_fleet(request: StaffRequest) -> FleetFilter:
     """The filter in the address; what is no choice is no filter."""
     state, sort = request.GET.get("state", ""), request.GET.get("sort", "")
     return FleetFilter(
-        text=request.GET.get("text", "").strip()[:100],
+        text=free_text(request.GET, "text", most=100),
         state=state if state in CLIENT_STATES else "",
         reseller=asked_uid(request, "reseller"),
         sort=sort if sort in SORTS else "trouble",

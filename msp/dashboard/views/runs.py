@@ -12,6 +12,7 @@ from django.shortcuts import render
 from msp.backups.queries import JobRow, RunDetail, find_run, job_by_id, runs_of_receipt
 from msp.dashboard.receipts import read_delivered, show_log
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_page
+from msp.dashboard.typing_in import free_text
 
 
 @staff_page
@@ -19,7 +20,7 @@ def show_run(request: StaffRequest, month: str, uid: uuid.UUID) -> HttpResponse:
     """The run, its figures, and a window of its log."""
     run, job = _find(request, month, uid)
     delivered = read_delivered(request.scope.reach, run)
-    text, start = request.GET.get("text", "")[:200], request.GET.get("from", "")
+    text, start = free_text(request.GET, "text", most=200), request.GET.get("from", "")
     log = None if delivered is None else show_log(
         delivered.lines,
         run,

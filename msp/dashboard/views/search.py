@@ -9,6 +9,7 @@ from alerts.queries import list_incidents, list_tickets
 from alerts.standings import IncidentFilter
 from msp.backups.queries import search_jobs
 from msp.dashboard.scope import StaffRequest, staff_page
+from msp.dashboard.typing_in import free_text
 from msp.estate.queries import list_clients
 
 EACH = 15
@@ -17,7 +18,7 @@ EACH = 15
 @staff_page
 def show_search(request: StaffRequest) -> HttpResponse:
     """What holds the text, a few of each kind."""
-    text, reach = request.GET.get("text", "").strip()[:100], request.scope.reach
+    text, reach = free_text(request.GET, "text", most=100), request.scope.reach
     context: dict[str, object] = {"text": text, "each": EACH}
     if text:
         wanted = IncidentFilter(standing="all", text=text)

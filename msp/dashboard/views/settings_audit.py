@@ -14,6 +14,7 @@ from django.shortcuts import render
 from msp.dashboard.paging import asked_page
 from msp.dashboard.permits import OWN, needs
 from msp.dashboard.scope import StaffRequest
+from msp.dashboard.typing_in import free_text
 from msp.tenants.models import AuditEntry
 
 PAGE = 50
@@ -37,7 +38,7 @@ def list_entries(request: StaffRequest) -> HttpResponse:
     """Newest first; by person, kind of thing and text."""
     rows = AuditEntry.objects.of(request.scope.tenant)
     kinds = sorted(set(rows.order_by().values_list("subject_kind", flat=True).distinct()) - {""})
-    kind, text = request.GET.get("kind", ""), request.GET.get("text", "").strip().replace("\x00", "")[:100]
+    kind, text = request.GET.get("kind", ""), free_text(request.GET, "text", most=100)
     kind = kind if kind in kinds else ""
     if kind:
         rows = rows.filter(subject_kind=kind)

@@ -23,6 +23,7 @@ from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import Field, fields_of_config
 from msp.dashboard.permits import OWN, SETTINGS, action, needs
 from msp.dashboard.scope import StaffRequest, found
+from msp.dashboard.typing_in import free_text
 from msp.tenants import audit
 
 PERSISTING = (
@@ -90,7 +91,7 @@ def pause(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Hold it back with a reason, or let it go on."""
     row = _find(request, uid)
     paused = request.POST.get("do") == "pause"
-    changes.set_paused(request, row, paused=paused, reason=request.POST.get("reason", "").strip()[:2000])
+    changes.set_paused(request, row, paused=paused, reason=free_text(request.POST, "reason", most=2000))
     messages.success(request, f"{row.name} is paused." if paused else f"{row.name} takes tickets again.")
     return redirect("destination", uid)
 

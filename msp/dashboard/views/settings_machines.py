@@ -18,7 +18,7 @@ from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import BadField, Field
 from msp.dashboard.permits import OPERATE, SETTINGS, action, needs
 from msp.dashboard.scope import Refused, StaffRequest, found
-from msp.dashboard.typing_in import MANY
+from msp.dashboard.typing_in import MANY, free_text
 from msp.dashboard.views.settings_servers import actor_of
 from msp.estate.machines import (
     CLASSES,
@@ -127,7 +127,7 @@ def settle(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     said = request.POST.get("said", "")
     if said not in ("left", "there"):
         raise Refused("Say whether it has left or is still there.")
-    actor = Actor(**{**vars(actor_of(request)), "reason": request.POST.get("reason", "")[:2000]})
+    actor = Actor(**{**vars(actor_of(request)), "reason": free_text(request.POST, "reason", most=2000)})
     try:
         settle_departure(request.scope.tenant, job, left=said == "left", actor=actor)
     except BadChange as refused:

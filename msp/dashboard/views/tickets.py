@@ -17,6 +17,7 @@ from alerts.tickets_by_hand import answer_unknown
 from integrations.errors import PermanentFailure
 from msp.dashboard.paging import asked_page
 from msp.dashboard.scope import Refused, StaffRequest, found, staff_action, staff_page
+from msp.dashboard.typing_in import free_text
 
 PAGE = 50
 SENT_AGAIN = {
@@ -31,7 +32,7 @@ STANDINGS = (("", "Open"), ("untold", "Out of step"), ("stuck", "Stuck"), ("clos
 def list_all(request: StaffRequest) -> HttpResponse:
     """Tickets by standing."""
     page, standing = asked_page(request, size=PAGE), request.GET.get("standing", "")
-    text = request.GET.get("text", "").strip()[:100]
+    text = free_text(request.GET, "text", most=100)
     tickets = list_tickets(request.scope.reach, standing=standing, text=text, limit=page.size, offset=page.offset)
     context = {
         "tickets": tickets,
@@ -62,7 +63,7 @@ def say_whether_it_exists(request: StaffRequest, uid: uuid.UUID) -> HttpResponse
     ticket = found(find_ticket(request.scope.reach, uid, now=request.now), "ticket").row
     if not ticket.stuck or not ticket.unknown:
         raise Refused("Nothing is unknown about this ticket any more.")
-    exists, external_id = request.POST.get("exists") == "yes", request.POST.get("external_id", "").strip()[:200]
+    exists, external_id = request.POST.get("exists") == "yes", free_text(request.POST, "external_id", most=200)
     try:
         answer_unknown(
             request.scope.tenant,
