@@ -51,7 +51,8 @@ SELECT job.id AS job_id, job.selection_id, selection.client_id, client.reseller_
                     AND size.reported_job_id = job.id AND size.reported_bytes IS NOT NULL
               ORDER BY size.measured_at DESC LIMIT 10) AS pair) AS sizes,
        (SELECT max(accepted.closed_at) FROM alerts_incident accepted
-        WHERE accepted.tenant_id = job.tenant_id AND accepted.fingerprint = 'size_anomaly:job:' || job.id
+        WHERE accepted.tenant_id = job.tenant_id AND accepted.fingerprint = ANY(ARRAY['size_anomaly:job:' || job.id,
+              'implausible_zero:job:' || job.id]) AND accepted.sticky
               AND accepted.state = 'closed' AND accepted.closed_by_hand) AS size_accepted_at
 FROM backups_backupjob job
 JOIN backups_jobstate state ON state.job_id = job.id

@@ -2,20 +2,19 @@
 
 It speaks after one such run, where "no data sent" counts days: a share that is not mounted leaves an empty folder, and
 the backup of it succeeds. Zeros in a row are one happening that repeats; they are compared with what came before
-them. Where a person accepted the size after the zeros began, nothing is the usual size.
+them. A size of zero is sticky: only a person closes it, and nothing is the usual size from there on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median_low
 
 from alerts.clocks import NOT_ACTIVE
 from alerts.facts import Answer, CannotCheck, Finding, JobFacts, RunPoint, Severity, SubjectKind, Tells
 from alerts.params import check_limits, whole_number
 from alerts.wording import count_words, duration_words, moment_words, size_words
+from alerts.zeros import Zeros, zeros_at_end
 
 KIND = "implausible_zero"
 LABEL = "Implausible zero"
@@ -45,15 +44,6 @@ class Params:
         check_limits(self)
 
 
-@dataclass(frozen=True)
-class _Zeros:
-    """The zeros at the end of the history, oldest first, and the usual figure before them."""
-
-    runs: Sequence[RunPoint]
-    usual: int
-    samples: int
-
-
 def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
     """A finding from the newest good run against those before it; figures that nobody told cannot be checked."""
     if not facts.active:
@@ -62,12 +52,12 @@ def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
     if not any(_size(point) is not None or _seconds(point) is not None for point in good):
         reason = "No good run of this job has told a protected size or how long it took."
         return CannotCheck(kind=KIND, subject=facts.subject, reason=reason)
-    sizes = _zeros(good, params, _size)
-    if sizes is not None and sizes.usual > 0:
-        return None if _is_accepted(facts, sizes) else _finding(facts, sizes, words=_size_words(sizes))
-    times = _zeros(good, params, _seconds) if params.usual_minutes else None
-    if times is not None and times.usual >= 60 * params.usual_minutes:
-        return _finding(facts, times, words=_time_words(times))
+    sizes = zeros_at_end(good, _size)
+    if sizes is not None and sizes.samples >= params.samples and sizes.usual > 0:
+        return None if _is_accepted(facts, sizes) else _finding(facts, sizes, words=_size_words(sizes), sticky=True)
+    times = zeros_at_end(good, _seconds) if params.usual_minutes else None
+    if times is not None and times.samples >= params.samples and times.usual >= 60 * params.usual_minutes:
+        return _finding(facts, times, words=_time_words(times), sticky=False)
     return None
 
 
@@ -97,22 +87,11 @@ def _seconds(point: RunPoint) -> int | None:
     return point.duration_seconds
 
 
-def _zeros(good: Sequence[RunPoint], params: Params, figure: Callable[[RunPoint], int | None]) -> _Zeros | None:
-    """None where the newest run that tells the figure is not zero, or too few came before the zeros."""
-    told = [(point, value) for point in good if (value := figure(point)) is not None]
-    first = len(told)
-    while first and told[first - 1][1] == 0:
-        first -= 1
-    if first == len(told) or first < params.samples:
-        return None
-    return _Zeros([point for point, _ in told[first:]], median_low([value for _, value in told[:first]]), first)
-
-
-def _is_accepted(facts: JobFacts, zeros: _Zeros) -> bool:
+def _is_accepted(facts: JobFacts, zeros: Zeros) -> bool:
     return facts.size_accepted_at is not None and facts.size_accepted_at >= zeros.runs[0].ended_at
 
 
-def _finding(facts: JobFacts, zeros: _Zeros, *, words: str) -> Finding:
+def _finding(facts: JobFacts, zeros: Zeros, *, words: str, sticky: bool) -> Finding:
     first, last = zeros.runs[0].ended_at, zeros.runs[-1].ended_at
     begin = f"The good run of {moment_words(last, facts.zone)}"
     if len(zeros.runs) > 1:
@@ -125,6 +104,7 @@ def _finding(facts: JobFacts, zeros: _Zeros, *, words: str) -> Finding:
         since=first,
         occurrence=last.isoformat(),
         repeats=len(zeros.runs),
+        sticky=sticky,
         evidence={
             "zero_runs": len(zeros.runs),
             "first_zero_at": first.isoformat(),
@@ -135,9 +115,9 @@ def _finding(facts: JobFacts, zeros: _Zeros, *, words: str) -> Finding:
     )
 
 
-def _size_words(zeros: _Zeros) -> str:
+def _size_words(zeros: Zeros) -> str:
     return f"selected 0 bytes, against {size_words(zeros.usual)} as usual"
 
 
-def _time_words(zeros: _Zeros) -> str:
+def _time_words(zeros: Zeros) -> str:
     return f"took no time at all, against {duration_words(timedelta(seconds=zeros.usual))} as usual"

@@ -2,19 +2,21 @@
 
 It reads the figure that is billed, of measurable runs only. A share that vanished from the selection makes it shrink,
 data that somebody encrypts makes it grow or change all at once. Slow growth moves the usual size along and is never
-flagged. Sticky: only a person closes it, and the size of that moment is the usual one from there on.
+flagged. Sticky: only a person closes it, and the size of that moment is the usual one from there on. A fall to nothing
+is left to "implausible zero": the answer is as if those runs had not been.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alerts.baselines import Limits, Reading, Series, Shift, Usual, cannot_be_far, read_series, readings_of, usual_of
 from alerts.facts import Answer, CannotCheck, Finding, JobFacts, RunPoint, Severity, SubjectKind, Tells
 from alerts.params import BadParams, check_limits, whole_number
 from alerts.wording import count_words, moment_words, size_words
+from alerts.zeros import without_falls
 
 KIND = "size_anomaly"
 LABEL = "Size anomaly"
@@ -87,6 +89,7 @@ def check(facts: JobFacts, params: Params, now: datetime) -> Answer:
     """A finding from the newest measured run against those before it; too few of them cannot be checked."""
     if not facts.active:
         return None
+    facts = _without_falls(facts)
     sizes = [point.protected_bytes for point in facts.history if point.protected_bytes is not None]
     if not sizes:
         reason = f"{facts.job or 'This job'} reports no protected size."
@@ -111,11 +114,19 @@ def closing_words(facts: JobFacts, params: Params, now: datetime) -> str:
     """Why an incident of this rule may be cleared."""
     if not facts.active:
         return "The job is no longer active."
-    newest = next((point for point in reversed(facts.history) if point.protected_bytes is not None), None)
+    history = _without_falls(facts).history
+    newest = next((point for point in reversed(history) if point.protected_bytes is not None), None)
     if newest is None or newest.protected_bytes is None:
         return "There is no measured run left to compare."
     size, moment = size_words(newest.protected_bytes), moment_words(newest.ended_at, facts.zone)
     return f"The run of {moment} measured {size}, which is as usual."
+
+
+def _without_falls(facts: JobFacts) -> JobFacts:
+    """The facts without what "implausible zero" judges; the same where no run was empty."""
+    if all(point.protected_bytes != 0 for point in facts.history):
+        return facts
+    return replace(facts, history=without_falls(facts.history))
 
 
 def _limits(params: Params) -> Limits:

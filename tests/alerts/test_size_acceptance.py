@@ -100,3 +100,31 @@ def test_a_share_that_vanished_is_flagged_once_accepted_once_and_a_further_one_f
     assert [state for state, _ in anomalies(world)] == ["closed", "open"]
     newest = Incident.objects.of(world.tenant).get(kind="size_anomaly", state="open")
     assert newest.summary.startswith("The protected size is 10.0 GB, 90 % less: usually between 100.0 GB and 101.0 GB")
+
+
+def test_a_source_that_vanished_is_one_incident_which_a_person_accepts(world: World) -> None:
+    for night in range(1, 11):
+        play_night(world, night, 400 * 10**9)
+    for night in (11, 12):
+        play_night(world, night, 0)
+    incident = Incident.objects.of(world.tenant).get(job_id=world.job.pk)
+    assert (incident.kind, incident.sticky, incident.seen_count) == ("implausible_zero", True, 2)
+    at = NOW + timedelta(days=12, hours=9)
+    close_by_hand(world.tenant, incident.uid, actor="Olga", reason="The folder was emptied.", now=at)
+    for night in range(13, 17):
+        play_night(world, night, 0)
+    assert not Incident.objects.of(world.tenant).filter(kind="implausible_zero", state="open").exists()
+    play_night(world, 17, 400 * 10**9)
+    play_night(world, 18, 0)
+    again = Incident.objects.of(world.tenant).get(job_id=world.job.pk, state="open")
+    assert again.kind == "implausible_zero", "a further fall is another problem"
+
+
+def test_a_run_with_data_proposes_to_clear_a_size_of_zero(world: World) -> None:
+    for night in range(1, 11):
+        play_night(world, night, 400 * 10**9)
+    play_night(world, 11, 0)
+    play_night(world, 12, 400 * 10**9)
+    incident = Incident.objects.of(world.tenant).get(job_id=world.job.pk)
+    assert (incident.state, incident.clear_proposed_at) == ("open", NOW + timedelta(days=12))
+    assert incident.clear_reason.endswith("selected 400.0 GB.")

@@ -178,8 +178,8 @@ class Change:
 class Incident:
     """Open or not; one that came back three times within a day each closes only after a day of calm."""
 
-    def __init__(self) -> None:
-        self.is_open, self.returns = False, 0
+    def __init__(self, *, sticky: bool = False) -> None:
+        self.is_open, self.returns, self.sticky = False, 0, sticky
         self.closed_at: datetime | None = None
         self.calm_since: datetime | None = None
 
@@ -187,6 +187,8 @@ class Incident:
         """True: it opened. False: it closed. None: neither."""
         if not self.is_open:
             return self.open(now) if verdict else None
+        if self.sticky:
+            return None  # only a person closes it
         if self.calm_since is not None and now >= self.calm_since + timedelta(days=1) and not verdict:
             return self.close(now)
         if verdict is None:
@@ -214,7 +216,7 @@ class Incident:
 def play(setup: Setup, runs: Sequence[Run], looks: Sequence[tuple[datetime, datetime | None]]) -> list[Change]:
     """Look at each of these moments (with the newest end of an interruption of ours) and note what changed."""
     changes: list[Change] = []
-    incidents = {kind: Incident() for kind in RULES}
+    incidents = {kind: Incident(sticky=kind == "implausible_zero") for kind in RULES}
     for now, resumed_at in looks:
         known = sorted((run for run in runs if run.arrives_at <= now), key=lambda run: run.ended_at)
         look = Look(setup, known, now, resumed_at)

@@ -66,6 +66,7 @@ def test_the_finding_tells_what_is_usual() -> None:
     again = answer(sized(4 * GB, 5 * GB, 6 * GB, 0, 0))
     assert again.summary.startswith("2 good runs in a row since Sat 17 Jan 2026 13:00 CET selected 0 bytes,")
     assert again.since == found.since
+    assert (found.sticky, again.sticky) == (True, True), "a source may have vanished: a person says that it is fine"
     assert again.occurrence != found.occurrence
 
 
@@ -95,6 +96,7 @@ def test_a_run_that_took_no_time(seconds: tuple[int, ...], flagged: bool) -> Non
     assert answer(lasted(*seconds), params=implausible_zero.Params(usual_minutes=0)) is None
     if flagged:
         assert "took no time at all, against" in found.summary
+        assert not found.sticky
 
 
 def test_the_samples_can_be_set() -> None:

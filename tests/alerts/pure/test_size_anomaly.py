@@ -66,7 +66,7 @@ def test_a_share_that_vanished_is_flagged_and_explained() -> None:
 
 @pytest.mark.parametrize(
     "size,found",
-    [(0, True), (287 * GB, True), (288 * GB, False), (430 * GB, False), (859 * GB, False), (860 * GB, True)],
+    [(1, True), (287 * GB, True), (288 * GB, False), (430 * GB, False), (859 * GB, False), (860 * GB, True)],
 )
 def test_the_thresholds_are_shares_beyond_the_usual(size: int, found: bool) -> None:
     """30 % under 410 GB are 287 GB, 100 % over 430 GB are 860 GB."""
@@ -80,8 +80,8 @@ def test_thresholds_can_be_set_and_switched_off() -> None:
 
 
 def test_small_differences_are_left_in_peace_whatever_their_share() -> None:
-    assert check([99_000_000] * 20 + [0]) is None
-    assert isinstance(check([100_000_000] * 20 + [0]), Finding)
+    assert check([99_000_001] * 20 + [1_000]) is None
+    assert isinstance(check([100_001_000] * 20 + [1_000]), Finding)
 
 
 def test_the_same_shift_is_the_same_occurrence_each_night_and_a_further_one_is_another() -> None:
@@ -105,7 +105,7 @@ def test_what_a_person_accepted_is_the_usual_size_from_there_on() -> None:
 
 
 def test_an_accepted_first_night_needs_no_seven_further_ones() -> None:
-    assert isinstance(check([*USUAL, 200 * GB, 0], size_accepted_at=night(28) + HOUR), Finding)
+    assert isinstance(check([*USUAL, 200 * GB, 1], size_accepted_at=night(28) + HOUR), Finding)
 
 
 def test_a_size_that_holds_becomes_usual_by_itself() -> None:
@@ -115,11 +115,11 @@ def test_a_size_that_holds_becomes_usual_by_itself() -> None:
 
 
 def test_a_setting_by_which_nothing_could_be_flagged_is_refused() -> None:
-    assert check([*USUAL, 0], Params(settle_runs=1)) is None
+    assert check([*USUAL, 1], Params(settle_runs=1)) is None
     with pytest.raises(BadParams, match="never flagged: set 2 or more"):
         check_together(Params(settle_runs=1), chosen={"settle_runs"})
     check_together(Params(settle_runs=2), chosen={"settle_runs"})
-    assert isinstance(check([*USUAL, 0], Params(settle_runs=2)), Finding)
+    assert isinstance(check([*USUAL, 1], Params(settle_runs=2)), Finding)
 
 
 def test_one_odd_night_proposes_its_own_clearing() -> None:
