@@ -7,7 +7,7 @@ was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -133,11 +133,20 @@ def finished_invoice(snapshot: Mapping[str, Any]) -> FinishedInvoice:
 
 
 def _tax_lines(snapshot: Mapping[str, Any]) -> tuple[FinishedLine, ...]:
-    tax = Decimal(snapshot["tax"])
-    if not tax:
-        return ()
-    percent = format((Decimal(snapshot["tax_rate"]) * 100).normalize(), "f")
-    return (FinishedLine(f"{snapshot['uid']}:tax", f"Tax {percent} % of {snapshot['net']}", tax),)
+    """One for each rate; documents of the first version had one rate for everything."""
+    if snapshot["snapshot_version"] == 1:
+        taxes: Sequence[Any] = [{"rate": snapshot["tax_rate"], "net": snapshot["net"], "tax": snapshot["tax"]}]
+    else:
+        taxes = snapshot["taxes"]
+    charged = [each for each in taxes if Decimal(each["tax"])]
+    return tuple(
+        _tax_line(snapshot, each, key="tax" if len(charged) == 1 else f"tax{each['rate']}") for each in charged
+    )
+
+
+def _tax_line(snapshot: Mapping[str, Any], tax: Mapping[str, Any], *, key: str) -> FinishedLine:
+    percent = format((Decimal(tax["rate"]) * 100).normalize(), "f")
+    return FinishedLine(f"{snapshot['uid']}:{key}", f"Tax {percent} % of {tax['net']}", Decimal(tax["tax"]))
 
 
 def _paying(bill_to: Mapping[str, Any]) -> PayingParty:

@@ -21,6 +21,7 @@ from billing.hashing import hash_of
 from billing.lines import UNDECIDED, Composed, ComposedLine, Decisions, compose_line
 from billing.models import BillTo, Subscription
 from billing.money import round_money
+from billing.taxes import TaxTotal, tax_totals, taxes_record
 
 DocumentKey = tuple[int, str]
 
@@ -37,6 +38,7 @@ class Document:
     tax: Decimal
     total: Decimal
     tax_rate: Decimal
+    taxes: tuple[TaxTotal, ...]
     content_hash: str
 
     @property
@@ -113,7 +115,8 @@ def _document(bill_to: BillTo, currency: str, composed: Sequence[Composed]) -> D
     lines = tuple(each.line for each in composed if each.line)
     held = tuple(held for each in composed for held in each.held)
     net = round_money(sum((line.amount for line in lines), Decimal(0)), currency)
-    tax = round_money(net * bill_to.tax_rate, currency)
+    taxes = tax_totals(lines, currency=currency)
+    tax = round_money(sum((each.tax for each in taxes), Decimal(0)), currency)
     values: dict[str, Any] = {
         "currency": currency,
         "net": net,
@@ -121,8 +124,13 @@ def _document(bill_to: BillTo, currency: str, composed: Sequence[Composed]) -> D
         "total": net + tax,
         "tax_rate": bill_to.tax_rate.normalize(),
     }
-    content = {**values, "lines": [vars(line) for line in lines], "held": [each.sentence for each in held]}
-    return Document(bill_to=bill_to, lines=lines, held=held, content_hash=hash_of(content), **values)
+    content = {
+        **values,
+        "taxes": taxes_record(taxes),
+        "lines": [vars(line) for line in lines],
+        "held": [each.sentence for each in held],
+    }
+    return Document(bill_to=bill_to, lines=lines, held=held, taxes=taxes, content_hash=hash_of(content), **values)
 
 
 def _in_order(group: Sequence[Subscription]) -> list[Subscription]:

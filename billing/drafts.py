@@ -12,8 +12,9 @@ from typing import Any
 from billing.documents import Document, DocumentKey
 from billing.lines import Decisions
 from billing.models import Invoice, InvoiceLine, InvoiceRun
+from billing.taxes import taxes_record
 
-CONTENT = ("net", "tax", "total", "tax_rate", "held", "draft_hash")
+CONTENT = ("net", "tax", "total", "tax_rate", "taxes", "held", "draft_hash")
 ACCEPTS = {"exclude_missing": "exclude", "carry_missing": "carry"}
 
 
@@ -97,7 +98,7 @@ def _new(run: InvoiceRun, document: Document, *, now: datetime) -> Invoice:
 
 def _filled(invoice: Invoice, document: Document) -> Invoice:
     invoice.net, invoice.tax, invoice.total = document.net, document.tax, document.total
-    invoice.tax_rate = document.tax_rate
+    invoice.tax_rate, invoice.taxes = document.tax_rate, taxes_record(document.taxes)
     invoice.held = [held.sentence for held in document.held]
     invoice.draft_hash = document.content_hash
     return invoice
@@ -110,7 +111,7 @@ def _has_content(invoice: Invoice) -> bool:
 def _empty(invoice: Invoice) -> Invoice:
     """A draft that somebody decided about stays, with nothing on it, so that the decision is not forgotten."""
     invoice.net = invoice.tax = invoice.total = 0
-    invoice.held, invoice.draft_hash = [], ""
+    invoice.taxes, invoice.held, invoice.draft_hash = [], [], ""
     return invoice
 
 

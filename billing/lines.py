@@ -21,6 +21,7 @@ from billing.models import Plan, Subscription
 from billing.params import BadParams
 from billing.plans import meter_params_of, plan_record, terms_of
 from billing.pricing.rate import Rated, rate
+from billing.taxes import category_for
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,20 @@ class Decisions:
 
 @dataclass(frozen=True, kw_only=True)
 class ComposedLine:
-    """A line ready to be stored. ``client_id`` is empty for a reseller's line; ``working`` recomputes to ``amount``."""
+    """A line ready to be stored. ``client_id`` is empty for a reseller's line; ``working`` recomputes to ``amount``.
 
-    subscription_id: int
+    ``kind`` is one of LINE_KINDS; a line that is not of usage may have no subscription.
+    """
+
+    subscription_id: int | None
     client_id: int | None
+    kind: str = "usage"
     description: str
     quantity: Decimal
     unit: str
     amount: Decimal
+    tax_category: str
+    tax_rate: Decimal
     working: dict[str, Any]
     evidence: list[dict[str, Any]]
 
@@ -129,7 +136,7 @@ def _line(
     rated: Rated,
     period: Period,
 ) -> ComposedLine:
-    plan = subscription.plan
+    plan, rate_of_tax = subscription.plan, subscription.agreement.bill_to.tax_rate.normalize()
     return ComposedLine(
         subscription_id=subscription.pk,
         client_id=subscription.client_id,
@@ -137,6 +144,8 @@ def _line(
         quantity=rated.quantity,
         unit=rated.unit,
         amount=rated.amount,
+        tax_category=category_for(rate_of_tax),
+        tax_rate=rate_of_tax,
         working={**rated.working, "plan": plan_record(plan)},
         evidence=evidence_of(charged, ledger, proofs, metric=plan.metric),
     )

@@ -12,12 +12,15 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
 
+from billing.taxes import TAX_CATEGORIES
 from msp.estate.models import Client, Selection
 from msp.tenants.models import Reseller
 from msp.tenants.secrets import EncryptedJSONField
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
 METRICS = ("protected", "stored", "transferred")
+#: What a line charges: usage of a subscription, a one-off charge, a discount, a credit, a correction of a past period.
+LINE_KINDS = ("usage", "charge", "discount", "credit", "delta")
 
 
 class Seller(TenantOwned):
@@ -250,6 +253,7 @@ class Invoice(TenantOwned):
     """A document of a seller to a bill-to. Draft: can be rebuilt; final: frozen, numbered, hashed; void: cancelled.
 
     ``held`` lists, in sentences, what a person must decide before it can be finalised (missing days, changed basis).
+    ``taxes`` are the sums of each tax category and rate (``billing.taxes``); ``tax_rate`` is the bill-to's own rate.
     ``snapshot`` is everything a final document shows; ``content_hash`` is its SHA-256.
     """
 
@@ -265,6 +269,7 @@ class Invoice(TenantOwned):
     tax = models.DecimalField(max_digits=18, decimal_places=4, default=0)
     total = models.DecimalField(max_digits=18, decimal_places=4, default=0)
     tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    taxes = models.JSONField(default=list)
     held = models.JSONField(default=list)
     decisions = models.JSONField(default=list)
     number = models.CharField(max_length=60, blank=True)
@@ -299,16 +304,25 @@ class Invoice(TenantOwned):
 
 
 class InvoiceLine(TenantOwned):
-    """A line with its working. ``evidence`` lists days with the run and receipt behind each figure."""
+    """A line with its working. ``evidence`` lists days with the run and receipt behind each figure.
+
+    ``kind`` says what it charges: usage of a subscription, or something of its own (then ``subscription`` is empty).
+    ``tax_category`` is the code of UNCL 5305 that EN 16931 uses (S standard, Z zero, AE reverse charge, ...).
+    """
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="+", db_index=False)
     position = models.IntegerField()
-    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=10, default="usage")
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="+", db_index=False, null=True
+    )
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
     description = models.CharField(max_length=300)
     quantity = models.DecimalField(max_digits=24, decimal_places=6)
     unit = models.CharField(max_length=8)
     amount = models.DecimalField(max_digits=18, decimal_places=4)
+    tax_category = models.CharField(max_length=2, default="S")
+    tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
     working = models.JSONField()
     evidence = models.JSONField(default=list)
 
@@ -316,6 +330,11 @@ class InvoiceLine(TenantOwned):
         constraints = [
             uid_key("invoiceline"),
             models.UniqueConstraint(fields=["tenant", "invoice", "position"], name="invoiceline_position"),
+            one_of("invoiceline", "kind", LINE_KINDS),
+            one_of("invoiceline", "tax_category", TAX_CATEGORIES),
+            models.CheckConstraint(
+                condition=~Q(kind="usage") | Q(subscription__isnull=False), name="invoiceline_subscribed"
+            ),
         ]
 
 

@@ -131,8 +131,10 @@ def _exists(field: str, path: str) -> Func:
 
 
 def _key(row: Any) -> LineKey:
-    """The same client, selection or reseller for the same bill-to, whatever the plan."""
+    """The same client, selection or reseller for the same bill-to, whatever the plan; what is no usage, by its kind."""
     each = row.subscription
+    if each is None:
+        return (row.invoice.bill_to_id, row.invoice.currency, row.kind, row.client_id or 0)
     who = each.selection_id or each.client_id or each.reseller_id
     kind = "selection" if each.selection_id else each.layer
     return (row.invoice.bill_to_id, row.invoice.currency, kind, who)
@@ -142,13 +144,13 @@ def _line(row: Any) -> _Line:
     each, invoice = row.subscription, row.invoice
     return _Line(
         bill_to=str(invoice.bill_to),
-        who=str(each.selection or each.client or each.reseller),
+        who=str(each.selection or each.client or each.reseller) if each else row.description,
         currency=invoice.currency,
         amount=row.amount,
         quantity=row.quantity,
         unit=row.unit,
-        plan=row.plan,
-        billable_days=row.billable_days,
+        plan=row.plan or {},
+        billable_days=row.billable_days or 0,
         days=(invoice.last_day - invoice.first_day).days,
         gap=row.gap,
         corrected=row.corrected,

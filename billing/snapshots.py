@@ -14,8 +14,9 @@ from billing.hashing import plain
 from billing.lines import ComposedLine
 from billing.models import BillTo, Invoice, InvoiceLine, Seller, Subscription
 from billing.refusals import Refused
+from billing.taxes import taxes_record
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 def snapshot_of(
@@ -40,6 +41,7 @@ def snapshot_of(
         "lines": [_line(row, line) for row, line in zip(rows, document.lines, strict=True)],
         "net": document.net,
         "tax_rate": document.tax_rate,
+        "taxes": taxes_record(document.taxes),
         "tax": document.tax,
         "total": document.total,
         "decisions": invoice.decisions,
@@ -58,20 +60,23 @@ def frozen(invoice: Invoice) -> dict[str, Any]:
 
 
 def _line(row: InvoiceLine, line: ComposedLine) -> dict[str, Any]:
-    subscription: Subscription = row.subscription
+    subscription: Subscription | None = row.subscription
     return {
         "uid": row.uid,
         "position": row.position,
+        "kind": line.kind,
         "description": line.description,
         "client": row.client.name if row.client else "",
         "client_uid": row.client.uid if row.client else "",
-        "subscription": subscription.uid,
-        "layer": subscription.layer,
-        "agreement": subscription.agreement.number,
-        "size_contract": subscription.agreement.size_contract,
+        "subscription": subscription.uid if subscription else "",
+        "layer": subscription.layer if subscription else "",
+        "agreement": subscription.agreement.number if subscription else "",
+        "size_contract": subscription.agreement.size_contract if subscription else "",
         "quantity": line.quantity,
         "unit": line.unit,
         "amount": line.amount,
+        "tax_category": line.tax_category,
+        "tax_rate": line.tax_rate,
         "working": line.working,
         "evidence": line.evidence,
     }

@@ -19,6 +19,7 @@ from billing.models import Invoice, InvoiceLine
 from billing.money import round_money
 from billing.refusals import NotFound
 from billing.snapshots import frozen
+from billing.taxes import tax_totals
 from billing.working import WorkingDisagrees, recompute
 from msp.estate.models import Selection
 from msp.tenants.models import Tenant
@@ -40,6 +41,13 @@ class Verified:
     @property
     def holds(self) -> bool:
         return not self.differences
+
+
+@dataclass(frozen=True)
+class _Taxed:
+    amount: Decimal
+    tax_category: str
+    tax_rate: Decimal
 
 
 def verify(tenant: Tenant, invoice_uid: UUID) -> Verified:
@@ -92,10 +100,21 @@ def _sum_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
         yield from _amount_difference(line)
     currency = snapshot["currency"]
     net = sum((Decimal(line["amount"]) for line in snapshot["lines"]), Decimal(0))
-    tax = round_money(net * Decimal(snapshot["tax_rate"]), currency)
+    tax = _tax_of(snapshot, net=net)
     for name, derived in (("net", net), ("tax", tax), ("total", net + tax)):
         if Decimal(snapshot[name]) != derived:
             yield f"The {name} comes to {derived} {currency}, but {snapshot[name]} is stated."
+
+
+def _tax_of(snapshot: Mapping[str, Any], *, net: Decimal) -> Decimal:
+    """The tax derived from the lines; documents of the first version had one rate for all of them."""
+    currency = snapshot["currency"]
+    if snapshot["snapshot_version"] == 1:
+        return round_money(net * Decimal(snapshot["tax_rate"]), currency)
+    lines = [
+        _Taxed(Decimal(line["amount"]), line["tax_category"], Decimal(line["tax_rate"])) for line in snapshot["lines"]
+    ]
+    return sum((each.tax for each in tax_totals(lines, currency=currency)), Decimal(0))
 
 
 def _amount_difference(line: Mapping[str, Any]) -> Iterable[str]:
