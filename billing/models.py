@@ -50,7 +50,10 @@ class Seller(TenantOwned):
 
 
 class BillTo(TenantOwned):
-    """Who pays; ``tax_rate`` is a share (0.19), ``terms_days`` from the invoice's date."""
+    """Who pays; ``tax_rate`` is a share (0.19), ``terms_days`` from the invoice's date.
+
+    ``customer_number`` is its number in the seller's books (in DATEV the debtor's account).
+    """
 
     legal_name = models.CharField(max_length=200)
     address = models.TextField(blank=True)
@@ -61,6 +64,7 @@ class BillTo(TenantOwned):
     currency = models.CharField(max_length=3, default="EUR")
     terms_days = models.IntegerField(default=14)
     order_number = models.CharField(max_length=80, blank=True)
+    customer_number = models.CharField(max_length=20, blank=True)
     email = models.EmailField(blank=True)
 
     class Meta(TenantOwned.Meta):
@@ -370,3 +374,7 @@ class Collection(TenantOwned):
             one_of("collection", "wanted_state", ("open", "void")),
             one_of("collection", "confirmed_state", ("none", "draft", "open", "paid", "void")),
         ]
+
+
+# further models of this app, each topic in a file of its own; Django looks for them here
+from billing.models_exporting import ExportSettings as ExportSettings  # noqa: E402

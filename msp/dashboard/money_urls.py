@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from msp.dashboard.views import billing_exports as exports
 from msp.dashboard.views import billing_invoices as invoices
 from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_plans as plans
@@ -23,6 +24,8 @@ urlpatterns: list[URLPattern] = [
     path("billing/months/<uuid:uid>/", runs.show_run, name="invoice-run"),
     path("billing/months/<uuid:uid>/redraft/", runs.redraft, name="invoice-run-redraft"),
     path("billing/months/<uuid:uid>/finalise/", runs.finalise_ready, name="invoice-run-finalise"),
+    path("billing/exports/", exports.make, name="exports"),
+    path("billing/exports/<uuid:uid>/<slug:exporter>/", exports.edit_settings, name="export-settings"),
     path("billing/plans/", plans.list_plans, name="plans"),
     path("billing/plans/new/", plans.new_plan, name="plan-new"),
     path("billing/plans/preview/", plans.preview, name="plan-preview"),

@@ -60,6 +60,8 @@ def pages_of(books: Books) -> dict[str, str]:
         "bill-to": reverse("bill-to", args=[books.acme.bill_to.uid]),
         "agreement-new": reverse("agreement-new"),
         "agreement": reverse("agreement", args=[books.agreement.uid]),
+        "exports": reverse("exports"),
+        "export-settings": reverse("export-settings", args=[books.seller.uid, "xero"]),
     }
 
 
@@ -105,7 +107,7 @@ def test_others_see_no_prices(books: Books, role: str) -> None:
 def test_a_foreign_tenant_finds_none_of_it(books: Books) -> None:
     browser = browser_of(books.world.stranger)
     mine = ("invoices", "runs", "plans", "plan-new", "subscriptions", "subscription-new", "parties", "seller-new",
-            "bill-to-new", "agreement-new")  # fmt: skip
+            "bill-to-new", "agreement-new", "exports")  # fmt: skip
     for name, address in pages_of(books).items():
         response = browser.get(address)
         assert response.status_code == (200 if name in mine else 404), name

@@ -177,6 +177,8 @@ def _bill_to_fields(bill_to: BillTo, *, currency: str) -> tuple[Field, ...]:
         Field("terms_days", "Pays within", kind="number", minimum=0, maximum=365, unit="days",
               value=str(bill_to.terms_days)),
         Field("order_number", "Their order number", value=bill_to.order_number, maximum=80),
+        Field("customer_number", "Customer number", value=bill_to.customer_number, maximum=20,
+              help="Theirs in your books; in DATEV the account of the debtor."),
         Field("email", "Email", value=bill_to.email, maximum=200),
     )  # fmt: skip
 
