@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Q
@@ -73,7 +74,7 @@ def ownership_of(tenant_id: int, subscriptions: Sequence[Subscription], *, perio
     selections_of: dict[int, list[tuple[Any, Interval]]] = defaultdict(list)
     owners_of: dict[int, list[tuple[Any, Interval]]] = defaultdict(list)
     spans = SelectionClientSpan.objects.of(tenant_id).filter(_within(period), client_id__in=client_ids)
-    for span in spans.select_related("selection", "client").order_by("selection_id", "since"):
+    for span in spans.select_related("selection__machine", "client").order_by("selection_id", "since"):
         selections_of[span.client_id].append((span.selection, (span.since, span.until)))
         owners_of[span.selection_id].append((span.client, (span.since, span.until)))
     return Ownership(
@@ -100,6 +101,12 @@ def covered_by(subscription: Subscription, links: Ownership, *, period: Period) 
             days[selection.pk] |= charged
             found.setdefault(selection.pk, (selection, _client(links, selection.pk, client_id)))
     return _named([(*found[key], frozenset(days[key])) for key in found if days[key]], subscription)
+
+
+def running_share(subscription: Subscription, *, period: Period) -> Fraction:
+    """The share of the period's days on which the subscription and its agreement run."""
+    runs = days_within(_running(subscription))
+    return Fraction(sum(runs(day) for day in period.days()), len(period))
 
 
 def _named(found: Iterable[tuple[Any, Any, frozenset[date]]], subscription: Subscription) -> tuple[Covered, ...]:

@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfoNotFoundError
 from billing.coverage import Covered
 from billing.days import DayValue, Period, fill_days
 from billing.figures import Figure, Figures, Ledger
+from billing.metering import METERS
 from billing.models import Plan
+from billing.taking import by_largest
 from msp.backups.schedule import BadSchedule, due_days, parse_schedule
 
 #: A figure this many times larger or smaller than the one before, and so many bytes apart, a person sees first.
@@ -56,6 +58,8 @@ def decide_days(covered: Covered, ledger: Ledger, *, plan: Plan, period: Period)
         carry_days=plan.carry_days,
         before=before,
     )
+    if METERS[plan.meter].TAKES == "largest":
+        days = by_largest(days, [figure.as_measurement() for figure in known.largest])
     held = _held(covered, ledger, known, days=days, plan=plan)
     return DecidedDays(covered=covered, days=days, held=tuple(held))
 

@@ -19,6 +19,7 @@ from billing.evidence import RunKey, RunProof, charged_figures, read_proofs
 from billing.figures import Ledger, read_ledger
 from billing.hashing import hash_of
 from billing.lines import UNDECIDED, Composed, ComposedLine, Decisions, compose_line
+from billing.metering import METERS
 from billing.models import BillTo, Subscription
 from billing.money import round_money
 from billing.taxes import TaxTotal, tax_totals, taxes_record
@@ -83,7 +84,8 @@ def _read(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Peri
     covered = {each.pk: covered_by(each, links, period=period) for each in subscriptions}
     selections = {one.selection.pk: one.selection for each in covered.values() for one in each}
     metrics = {each.plan.metric for each in subscriptions}
-    ledger = read_ledger(tenant_id, selections, metrics, period=period, cut_off=cut_off)
+    largest = any(METERS[each.plan.meter].TAKES == "largest" for each in subscriptions)
+    ledger = read_ledger(tenant_id, selections, metrics, period=period, cut_off=cut_off, largest=largest)
     figures = {
         figure
         for selection_id in selections

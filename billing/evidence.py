@@ -17,6 +17,7 @@ from django.db import connection
 from billing.days import DayValue
 from billing.deciding_days import DecidedDays
 from billing.figures import Figure, Ledger
+from billing.taking import Takes
 
 RunKey = tuple[int, str]
 
@@ -66,15 +67,30 @@ def read_proofs(tenant_id: int, figures: Iterable[Figure]) -> dict[RunKey, RunPr
 def charged_figures(ledger: Ledger, selection_id: int, metric: str) -> dict[str, Figure]:
     """The figures that days of this selection may rest on, by source."""
     known = ledger.of(selection_id, metric)
-    figures = [*known.counted, *([known.before] if known.before else [])]
+    figures = [*known.counted, *known.largest, *([known.before] if known.before else [])]
     return {figure.source: figure for figure in figures}
 
 
 def evidence_of(
-    decided: Sequence[DecidedDays], ledger: Ledger, proofs: Mapping[RunKey, RunProof], *, metric: str
+    decided: Sequence[DecidedDays],
+    ledger: Ledger,
+    proofs: Mapping[RunKey, RunProof],
+    *,
+    metric: str,
+    takes: Takes = "last",
+    things: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The evidence of a line as JSON, one object a selection."""
-    return [_of_selection(each, ledger, proofs, metric=metric) for each in decided]
+    """The evidence of a line as JSON, one object a selection.
+
+    ``takes`` other than a day's last figure is told with it; ``things`` names the thing that each selection counts as.
+    """
+    told: dict[str, Any] = {} if takes == "last" else {"takes": takes}
+    return [
+        _of_selection(each, ledger, proofs, metric=metric)
+        | told
+        | ({"thing": things[each.covered.name]} if things else {})
+        for each in decided
+    ]
 
 
 def _of_selection(

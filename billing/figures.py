@@ -75,9 +75,11 @@ class Figures:
 
     ``counted`` are billed; ``otherwise`` are the measuring job's own with another basis; ``beside`` are other jobs'.
     ``before`` is the last counted one before the period, ``first_day`` the first day that was ever measured.
+    ``largest`` are the largest of each day that are billed, read only if asked for.
     """
 
     counted: list[Figure] = field(default_factory=list)
+    largest: list[Figure] = field(default_factory=list)
     otherwise: list[Figure] = field(default_factory=list)
     beside: list[Figure] = field(default_factory=list)
     before: Figure | None = None
@@ -117,6 +119,13 @@ WHERE e.selection_id = ANY(%(selections)s) AND e.metric = ANY(%(metrics)s)
   AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND {EFFECTIVE}
 ORDER BY e.selection_id, e.metric, e.job_id, e.local_day, e.measured_at DESC, e.run_key DESC
 """  # noqa: S608 - both parts are the constants above
+LARGEST_IN_PERIOD = f"""
+SELECT DISTINCT ON (e.selection_id, e.metric, e.job_id, e.basis, e.local_day) {COLUMNS}
+FROM billing_usageentry e
+WHERE e.selection_id = ANY(%(selections)s) AND e.metric = ANY(%(metrics)s)
+  AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND {EFFECTIVE}
+ORDER BY e.selection_id, e.metric, e.job_id, e.basis, e.local_day, e.quantity DESC, e.measured_at DESC, e.run_key DESC
+"""  # noqa: S608
 AROUND = f"""
 SELECT 'before', x.* FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(selection_id bigint, job_id bigint, basis text)
 CROSS JOIN unnest(%(metrics)s::text[]) AS m(metric)
@@ -137,9 +146,18 @@ CROSS JOIN LATERAL (
 
 
 def read_ledger(
-    tenant_id: int, selections: Mapping[int, Any], metrics: Collection[str], *, period: Period, cut_off: datetime
+    tenant_id: int,
+    selections: Mapping[int, Any],
+    metrics: Collection[str],
+    *,
+    period: Period,
+    cut_off: datetime,
+    largest: bool = False,
 ) -> Ledger:
-    """What was measured of these selections (by id), as known at ``cut_off``: four queries however many there are."""
+    """What was measured of these selections (by id), as known at ``cut_off``: four queries however many there are.
+
+    One more with ``largest``, which reads each day's largest figure beside the latest.
+    """
     choices = _choices(tenant_id, selections, cut_off=cut_off)
     values = {
         "tenant": tenant_id,
@@ -153,6 +171,8 @@ def read_ledger(
     figures: dict[Key, Figures] = defaultdict(Figures)
     for row in _rows(IN_PERIOD, values):
         _file(figures, choices, Figure(*row))
+    for row in _rows(LARGEST_IN_PERIOD, values) if largest else ():
+        _file_largest(figures, choices, Figure(*row))
     for which, *found in _rows(AROUND, values):
         figure = Figure(*found)
         known = figures[figure.selection_id, figure.metric]
@@ -178,6 +198,12 @@ def _file(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Choice]], 
         known.otherwise.append(figure)
     else:
         known.beside.append(figure)
+
+
+def _file_largest(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Choice]], figure: Figure) -> None:
+    made = choices.get(figure.selection_id)
+    if not made or choice_on(made, figure.local_day).takes(figure):
+        figures[figure.selection_id, figure.metric].largest.append(figure)
 
 
 def _choices(tenant_id: int, selections: Mapping[int, Any], *, cut_off: datetime) -> dict[int, list[Choice]]:

@@ -9,18 +9,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from billing.coverage import Covered
-from billing.days import DayValue, Period, billable_days, billable_share, pool_days
+from billing.coverage import Covered, running_share
+from billing.days import DayValue, Period, billable_days
 from billing.deciding_days import DecidedDays, Held, decide_days
 from billing.evidence import RunKey, RunProof, evidence_of
 from billing.figures import Ledger
-from billing.metering import METERS, AcceptMissing, Measured, combine, measure
+from billing.metering import METERS, AcceptMissing, Measured, measure_selections
 from billing.models import Plan, Subscription
 from billing.params import BadParams
 from billing.plans import meter_params_of, plan_record, terms_of
 from billing.pricing.rate import Rated, rate
+from billing.taking import as_things
 from billing.taxes import category_for
 
 
@@ -80,7 +82,7 @@ def compose_line(
     if not charged:
         return Composed(None, held)
     try:
-        rated = _rated(plan, charged, period=period, accept_missing=_accepted(charged, decisions))
+        rated = _rated(subscription, charged, period=period, accept_missing=_accepted(charged, decisions))
     except BadParams as bad:
         broken = Held(f"Plan {plan} cannot be computed: {bad}.", (f"plan:{plan.pk}",))
         return Composed(None, (*held, broken))
@@ -114,17 +116,42 @@ def _uncarried(subscription: Subscription, rated: Rated, accepted: AcceptMissing
 
 
 def _rated(
-    plan: Plan, charged: Sequence[DecidedDays], *, period: Period, accept_missing: AcceptMissing | None
+    subscription: Subscription,
+    charged: Sequence[DecidedDays],
+    *,
+    period: Period,
+    accept_missing: AcceptMissing | None,
 ) -> Rated:
-    days = {each.covered.name: each.days for each in charged}
-    pooled = pool_days(days)
-    params = meter_params_of(plan, accept_missing=accept_missing)
-    if plan.pool == "selection":
-        parts = {name: measure(plan.meter, each, unit=plan.unit, params=params) for name, each in days.items()}
-        measured: Measured = combine(parts, of_days=billable_days(pooled))
-    else:
-        measured = measure(plan.meter, pooled, unit=plan.unit, params=params)
-    return rate(measured, terms=terms_of(plan), currency=plan.currency, proration=billable_share(pooled))
+    plan = subscription.plan
+    measured = _measured(plan, charged, params=meter_params_of(plan, accept_missing=accept_missing))
+    share = Fraction(measured.billable_days, len(period))
+    if METERS[plan.meter].WHOLE:
+        share = running_share(subscription, period=period)
+    return rate(measured, terms=terms_of(plan), currency=plan.currency, proration=share)
+
+
+def _measured(plan: Plan, charged: Sequence[DecidedDays], *, params: Any) -> Measured:
+    days: Mapping[str, Sequence[DayValue]] = {each.covered.name: each.days for each in charged}
+    things = things_of(plan, charged)
+    if things:
+        days = as_things(days, thing_of=things)
+    return measure_selections(plan.meter, days, unit=plan.unit, params=params, pool=plan.pool)
+
+
+def things_of(plan: Plan, charged: Sequence[DecidedDays]) -> dict[str, str]:
+    """The name of the thing that each selection counts as; empty unless the plan's meter counts things."""
+    if METERS[plan.meter].TAKES != "things":
+        return {}
+    counted = plan.meter_params.get("things")
+    return {
+        each.covered.name: _machine(each.covered) if counted == "machines" else each.covered.name for each in charged
+    }
+
+
+def _machine(covered: Covered) -> str:
+    """The machine that the selection is on; a selection on no machine is one of its own."""
+    machine = covered.selection.machine
+    return f"{machine.name} ({machine.pk})" if machine else covered.name
 
 
 def _line(
@@ -147,7 +174,14 @@ def _line(
         tax_category=category_for(rate_of_tax),
         tax_rate=rate_of_tax,
         working={**rated.working, "plan": plan_record(plan)},
-        evidence=evidence_of(charged, ledger, proofs, metric=plan.metric),
+        evidence=evidence_of(
+            charged,
+            ledger,
+            proofs,
+            metric=plan.metric,
+            takes=METERS[plan.meter].TAKES,
+            things=things_of(plan, charged),
+        ),
     )
 
 
@@ -158,8 +192,14 @@ def _description(subscription: Subscription, charged: Sequence[DecidedDays], per
     days = [day for each in charged for day in each.days if day.state != "not_billable"]
     bases = sorted({day.basis for day in days if day.basis})
     counted = f" (counted {', '.join(bases)})" if bases else ""
-    words = f"{who}: {plan.name}, {METERS[plan.meter].LABEL.lower()} of {plan.metric} size{counted}"
+    words = f"{who}: {plan.name}, {METERS[plan.meter].LABEL.lower()} of {_metered(plan)}{counted}"
     return f"{words}, {_span(days, period)}"[:300]
+
+
+def _metered(plan: Plan) -> str:
+    if METERS[plan.meter].TAKES == "things":
+        return str(plan.meter_params.get("things"))
+    return f"{plan.metric} size"
 
 
 def _span(days: Sequence[DayValue], period: Period) -> str:

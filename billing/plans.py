@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from billing.exact import number_text
-from billing.metering import AcceptMissing, read_meter_params
+from billing.metering import METERS, AcceptMissing, read_meter_params
 from billing.models import METRICS, Plan
 from billing.money import UnknownCurrency, currency_of
 from billing.params import BadParams, params_to_json
@@ -114,8 +114,8 @@ def _store(tenant: Tenant, *, code: str, version: int, draft: PlanDraft, actor: 
 
 def _checked(draft: PlanDraft) -> PlanDraft:
     """The draft with its settings as the modules read them. Raises BadParams."""
-    _check_words(draft)
     meter_params = read_meter_params(draft.meter, draft.meter_params)
+    _check_words(draft)
     price_params = read_price_params(draft.price, draft.price_params)
     PlanTerms(
         price=draft.price,
@@ -144,11 +144,21 @@ def _check_words(draft: PlanDraft) -> None:
         raise BadParams("name", "a plan needs a name")
     if draft.metric not in METRICS:
         raise BadParams("metric", f"this must be one of: {', '.join(METRICS)}")
-    if draft.unit == "each":
-        raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB")
+    _check_unit(draft)
     if draft.pool not in ("subscription", "selection"):
         raise BadParams("pool", "this must be subscription or selection")
     if draft.starts_with not in ("first_good", "agreed"):
         raise BadParams("starts_with", "this must be first_good or agreed")
     if not 0 <= draft.carry_days <= 366:
         raise BadParams("carry_days", "a figure is carried for 0 to 366 days")
+
+
+def _check_unit(draft: PlanDraft) -> None:
+    """Things are counted in the unit each, sizes in a unit of bytes."""
+    counts = METERS[draft.meter].TAKES == "things"
+    if counts and draft.unit != "each":
+        raise BadParams("unit", "the meter counts things: choose the unit each")
+    if not counts and draft.unit == "each":
+        raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB; each is for the meter count")
+    if counts and draft.pool != "subscription":
+        raise BadParams("pool", "things are counted together, all that a subscription covers: choose subscription")

@@ -199,7 +199,7 @@ def _reason(before: _Line | None, now: _Line | None) -> Reason:
         return "new"
     if now is None:
         return "gone"
-    if now.plan != before.plan:
+    if _version(now.plan) != _version(before.plan):
         return "price"
     if now.gap or before.gap:
         return "gap"
@@ -210,3 +210,8 @@ def _reason(before: _Line | None, now: _Line | None) -> Reason:
     if now.quantity == before.quantity:
         return "same"
     return "grew" if now.quantity > before.quantity else "shrank"
+
+
+def _version(plan: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A version never changes, but what is recorded of one grows with the product."""
+    return plan.get("code"), plan.get("version")

@@ -19,6 +19,7 @@ from billing.models import Invoice, InvoiceLine
 from billing.money import round_money
 from billing.refusals import NotFound
 from billing.snapshots import frozen
+from billing.taking import largest_by_day
 from billing.taxes import tax_totals
 from billing.working import WorkingDisagrees, recompute
 from msp.estate.models import Selection
@@ -130,15 +131,33 @@ def _amount_difference(line: Mapping[str, Any]) -> Iterable[str]:
 def _working_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
     """The days that the working charges against those that the evidence proves."""
     for line in snapshot["lines"]:
-        proven = {
-            (selection["name"], day["day"]): day["quantity"]
-            for selection in line["evidence"]
-            for day in selection["days"]
-        }
+        proven = _proven_things(line) if _counts(line) else _proven_figures(line)
         for name, day, charged in _charged_parts(line["working"]):
             if charged is not None and proven.get((name, day)) not in (None, charged):
                 shown = proven[name, day]
                 yield f"Line {line['position']}: {name} is charged {charged} on {day}, but {shown} is proven."
+
+
+def _counts(line: Mapping[str, Any]) -> bool:
+    return any("thing" in selection for selection in line["evidence"])
+
+
+def _proven_figures(line: Mapping[str, Any]) -> dict[tuple[str, str], int | None]:
+    return {
+        (selection["name"], day["day"]): day["quantity"] for selection in line["evidence"] for day in selection["days"]
+    }
+
+
+def _proven_things(line: Mapping[str, Any]) -> dict[tuple[str, str], int | None]:
+    """1 for each thing and day on which a figure of one of its selections stands; 0 where it was not billable."""
+    proven: dict[tuple[str, str], int | None] = {}
+    for selection in line["evidence"]:
+        for day in selection["days"]:
+            key = (selection["thing"], day["day"])
+            was_there = 1 if day["quantity"] is not None else 0 if day["state"] == "not_billable" else None
+            known = proven.get(key, 0)
+            proven[key] = 1 if 1 in (known, was_there) else None if None in (known, was_there) else 0
+    return proven
 
 
 def _charged_parts(working: Mapping[str, Any]) -> Iterable[tuple[str, str, int | None]]:
@@ -171,13 +190,16 @@ def _read_again(tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Ma
             first_day=date.fromisoformat(snapshot["first_day"]), last_day=date.fromisoformat(snapshot["last_day"])
         ),
         cut_off=datetime.fromisoformat(snapshot["cut_off"]),
+        largest=any(selection.get("takes") == "largest" for selection in proofs),
     )
 
 
 def _selection_differences(selection: Mapping[str, Any], ledger: Ledger) -> Iterable[str]:
     known = ledger.of(selection["selection_id"], selection["metric"])
-    figures = [*known.counted, *([known.before] if known.before else [])]
-    latest = latest_by_day(figure.as_measurement() for figure in figures)
+    figures = [*known.counted, *known.largest, *([known.before] if known.before else [])]
+    measurements = [figure.as_measurement() for figure in figures]
+    takes = selection.get("takes", "last")
+    latest = largest_by_day(measurements) if takes == "largest" else latest_by_day(measurements)
     quantities = {figure.source: figure.quantity for figure in figures}
     for day in selection["days"]:
         name, on, source = selection["name"], day["day"], day.get("source")

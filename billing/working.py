@@ -17,8 +17,8 @@ from billing.exact import Number, Rounding, decimal_of, number_text, read_number
 
 Working = dict[str, Any]
 Operation = Literal[
-    "add", "subtract", "excess", "multiply", "divide", "larger", "smaller", "packages", "round_half_up", "round_up",
-    "round_down",
+    "add", "subtract", "excess", "multiply", "divide", "larger", "smaller", "ranked", "packages", "round_half_up",
+    "round_up", "round_down",
 ]  # fmt: skip
 
 #: Daily figures a formula spells out; beyond that many different ones it refers to the list of days.
@@ -211,6 +211,13 @@ def _rounding(mode: Rounding) -> Callable[[Sequence[Fraction]], Fraction]:
     return lambda values: Fraction(rounded(values[0], places=int(values[1]), mode=mode))
 
 
+def _ranked(rank: Fraction, values: Sequence[Fraction]) -> Fraction:
+    """The value at a rank (from 1) in rising order."""
+    if rank.denominator != 1 or not 1 <= rank <= len(values):
+        raise ValueError(f"there is no rank {rank} among {len(values)} values")
+    return sorted(values)[rank.numerator - 1]
+
+
 def _product(values: Sequence[Fraction]) -> Fraction:
     product = Fraction(1)
     for value in values:
@@ -226,6 +233,7 @@ _OPERATIONS: Mapping[str, Callable[[Sequence[Fraction]], Fraction]] = {
     "divide": lambda values: Fraction(values[0], values[1]),
     "larger": max,
     "smaller": min,
+    "ranked": lambda values: _ranked(values[0], values[1:]),
     "packages": lambda values: Fraction(-(-values[0] // values[1])),
     "round_half_up": _rounding("half-up"),
     "round_up": _rounding("up"),
@@ -242,6 +250,8 @@ def _written(operand: Operand) -> str:
 def _formula(operation: Operation, operands: Sequence[Operand], texts: Sequence[str]) -> str:
     if operation in ("add", "larger", "smaller"):
         return _many(operation, _grouped(texts) if operation == "add" else list(dict.fromkeys(texts)), len(texts))
+    if operation == "ranked":
+        return f"number {texts[0]} of the {len(texts) - 1} figures listed by day"
     if operation.startswith("round_"):
         return f"{texts[0]} rounded {operation.removeprefix('round_').replace('_', '-')} to {texts[1]} places"
     joined = {"subtract": " - ", "excess": " - ", "multiply": " x ", "divide": " / ", "packages": " / "}[operation]

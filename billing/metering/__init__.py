@@ -2,7 +2,7 @@
 
 A client with several selections is measured in one of two ways: ``measure_pooled`` adds the selections up day by day
 and meters the sums (one line a client and plan); ``combine`` adds up what was measured selection by selection.
-For peaks the two differ: selections need not peak on the same day.
+For peaks the two differ: selections need not peak on the same day. ``measure_selections`` does what a plan says.
 """
 
 from __future__ import annotations
@@ -12,17 +12,38 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
-from billing.days import DayValue, pool_days
-from billing.metering import daily_average, last_day, peak_day
+from billing.days import DayValue, billable_days, pool_days
+from billing.metering import count, cumulative_unique, daily_average, daily_maxima, last_day, peak_day, percentile_95
 from billing.metering.measured import AcceptMissing, Measured, working_of
 from billing.params import BadParams, fields_of, params_from_json
+from billing.taking import Takes
 from billing.working import Operand, Ref, Steps, Term, under_name
 
-__all__ = ["METERS", "AcceptMissing", "Measured", "Meter", "combine", "measure", "measure_pooled", "read_meter_params"]
+__all__ = [
+    "METERS",
+    "AcceptMissing",
+    "Measured",
+    "Meter",
+    "combine",
+    "measure",
+    "measure_pooled",
+    "measure_selections",
+    "read_meter_params",
+]
 
 
 class Meter(Protocol):
-    """What a module of this folder has; ``params`` is an instance of its ``Params``."""
+    """What a module of this folder has; ``params`` is an instance of its ``Params``.
+
+    ``TAKES`` is what a day brings in (``billing.taking``). ``WHOLE``: each selection counts whole, however few days it
+    was billable, and the charge is prorated by the days on which the subscription runs.
+    """
+
+    @property
+    def TAKES(self) -> Takes: ...  # noqa: N802
+
+    @property
+    def WHOLE(self) -> bool: ...  # noqa: N802
 
     @property
     def LABEL(self) -> str: ...  # noqa: N802
@@ -40,8 +61,12 @@ class Meter(Protocol):
 
 METERS: dict[str, Meter] = {
     "daily_average": daily_average,
+    "daily_maxima": daily_maxima,
     "peak_day": peak_day,
+    "percentile_95": percentile_95,
     "last_day": last_day,
+    "cumulative_unique": cumulative_unique,
+    "count": count,
 }
 
 
@@ -66,8 +91,18 @@ def measure_pooled(meter: str, selections: Mapping[str, Sequence[DayValue]], *, 
     return METERS[meter].measure(pool_days(selections), unit=unit, params=params)
 
 
-def combine(measured: Mapping[str, Measured], *, of_days: int) -> Measured:
-    """Several selections' measured sizes added up, each by the share it was billable of ``of_days``.
+def measure_selections(
+    meter: str, selections: Mapping[str, Sequence[DayValue]], *, unit: str, params: Any, pool: str
+) -> Measured:
+    """What a plan measures of these selections: ``pool`` is "subscription" (their sum day by day) or "selection"."""
+    if pool == "subscription" and not METERS[meter].WHOLE:
+        return measure_pooled(meter, selections, unit=unit, params=params)
+    parts = {name: measure(meter, days, unit=unit, params=params) for name, days in selections.items()}
+    return combine(parts, of_days=billable_days(pool_days(selections)), whole=METERS[meter].WHOLE)
+
+
+def combine(measured: Mapping[str, Measured], *, of_days: int, whole: bool = False) -> Measured:
+    """Several selections' measured sizes added up, each by the share it was billable of ``of_days``, or ``whole``.
 
     ``of_days`` are the days the line is charged for, so a selection that was billable for 10 of 30 days counts a third.
     Raises ValueError if there is nothing to combine, units differ, or a part has more billable days than ``of_days``.
@@ -80,7 +115,9 @@ def combine(measured: Mapping[str, Measured], *, of_days: int) -> Measured:
     unit = units.pop()
     names = sorted(measured)
     steps, entries = _side_by_side({name: measured[name] for name in names})
-    shares: list[Operand] = [_shared(steps, name, measured[name], of_days=of_days) for name in names]
+    shares: list[Operand] = [
+        Ref(f"{name}/measured") if whole else _shared(steps, name, measured[name], of_days=of_days) for name in names
+    ]
     exact = steps.add("measured", "add", *shares, label=f"{len(names)} selections added up", unit=unit)
     held = tuple(sorted({day for part in measured.values() for day in part.held_days}))
     working = working_of(steps, entries, unit=unit, held=held, billable=of_days)

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from billing.days import DayValue
-from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, day_operands, measure_by
-from billing.working import Ref, Steps, Term
+from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, average_of, measure_by
+from billing.taking import Takes
 
 LABEL = "Daily average"
 HELP = "The average of the sizes of all billable days. A single large or small day changes little."
+TAKES: Takes = "last"
+WHOLE = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,4 @@ class Params:
 
 def measure(days: Sequence[DayValue], *, unit: str, params: Params) -> Measured:
     """The average size of the days in the unit."""
-    return measure_by(_average, days, unit=unit, accept_missing=params.accept_missing)
-
-
-def _average(steps: Steps, keys: Sequence[str], counted: str) -> str:
-    steps.add("sum", "add", *day_operands(keys), label=f"Sizes of {len(keys)} days added up", unit=counted)
-    label = "Divided by the number of these days"
-    steps.add("average", "divide", Ref("sum"), Term(len(keys), "days"), label=label, unit=counted)
-    return "average"
+    return measure_by(average_of, days, unit=unit, accept_missing=params.accept_missing)

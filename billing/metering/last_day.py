@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from billing.days import DayValue
-from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, day_operands, measure_by
-from billing.working import Steps
+from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, last_of, measure_by
+from billing.taking import Takes
 
 LABEL = "Last day"
 HELP = "The size on the last billable day. What was deleted before it is not charged."
+TAKES: Takes = "last"
+WHOLE = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +24,4 @@ class Params:
 
 def measure(days: Sequence[DayValue], *, unit: str, params: Params) -> Measured:
     """The size of the last day in the unit."""
-    return measure_by(_last, days, unit=unit, accept_missing=params.accept_missing)
-
-
-def _last(steps: Steps, keys: Sequence[str], counted: str) -> str:
-    label = f"Size on the last day that counts, {keys[-1]}"
-    steps.add("last", "add", *day_operands(keys[-1:]), label=label, unit=counted)
-    return "last"
+    return measure_by(last_of, days, unit=unit, accept_missing=params.accept_missing)

@@ -96,9 +96,37 @@ def working_of(
     }
 
 
+def average_of(steps: Steps, keys: Sequence[str], counted: str) -> str:
+    """The days added up and divided by their number."""
+    steps.add(
+        "sum", "add", *day_operands(keys), label=f"{_figures(counted)} of {len(keys)} days added up", unit=counted
+    )
+    label = "Divided by the number of these days"
+    steps.add("average", "divide", Ref("sum"), Term(len(keys), "days"), label=label, unit=counted)
+    return "average"
+
+
+def largest_of(steps: Steps, keys: Sequence[str], counted: str) -> str:
+    """The largest of the days."""
+    label = f"Largest {_figures(counted)[:-1].lower()} of {len(keys)} days"
+    steps.add("peak", "larger", *day_operands(keys), label=label, unit=counted)
+    return "peak"
+
+
+def last_of(steps: Steps, keys: Sequence[str], counted: str) -> str:
+    """The last of the days."""
+    label = f"{_figures(counted)[:-1]} on the last day that counts, {keys[-1]}"
+    steps.add("last", "add", *day_operands(keys[-1:]), label=label, unit=counted)
+    return "last"
+
+
 def day_operands(keys: Sequence[str]) -> list[Day]:
     """Operands that refer to the days by their keys."""
     return [Day(key) for key in keys]
+
+
+def _figures(counted: str) -> str:
+    return "Numbers" if counted == "each" else "Sizes"
 
 
 def _require_order(days: Sequence[DayValue]) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from billing.days import DayValue
-from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, day_operands, measure_by
-from billing.working import Steps
+from billing.metering.measured import ACCEPT_MISSING, AcceptMissing, Measured, largest_of, measure_by
+from billing.taking import Takes
 
 LABEL = "Peak day"
 HELP = "The largest size of any billable day. One large day decides the whole period."
+TAKES: Takes = "last"
+WHOLE = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +24,4 @@ class Params:
 
 def measure(days: Sequence[DayValue], *, unit: str, params: Params) -> Measured:
     """The largest size of a day in the unit."""
-    return measure_by(_peak, days, unit=unit, accept_missing=params.accept_missing)
-
-
-def _peak(steps: Steps, keys: Sequence[str], counted: str) -> str:
-    label = f"Largest size of {len(keys)} days"
-    steps.add("peak", "larger", *day_operands(keys), label=label, unit=counted)
-    return "peak"
+    return measure_by(largest_of, days, unit=unit, accept_missing=params.accept_missing)

@@ -1,7 +1,8 @@
 """The form of a plan, made from what meters and prices declare of themselves, and what a plan would charge for a size.
 
-Prices' settings come from ``billing.params.fields_of``; a list of settings (tiers) becomes rows that can be added and
-dropped. The preview is computed by the same meter, price and rating as an invoice.
+Their settings come from ``billing.params.fields_of``; a list of settings (tiers) becomes rows that can be added and
+dropped. The meter's inputs are named "meter-<setting>". The preview is computed by the same meter, price and rating
+as an invoice.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from msp.dashboard.typing_in import read_one, read_typed
 ROWS_AT_FIRST, MOST_ROWS = 2, 30
 #: Settings of a row that need not be typed: each band begins where the one before ends.
 FOLLOWS = ("above",)
+#: What the names of the meter's inputs begin with, so that they never meet a price's.
+OF_METER = "meter-"
 MOST_PREVIEWED = Decimal(10) ** 9
 #: The month that a preview is computed for: 31 days, every one measured.
 PREVIEW_MONTH = month_of(2026, 1)
@@ -55,9 +58,11 @@ class ListRows:
 
 @dataclass(frozen=True)
 class PlanForm:
-    """All inputs of a plan. ``price`` are those of the chosen price, ``lists`` its lists."""
+    """All inputs of a plan. ``meter`` and ``price`` are those of the chosen ones, ``lists`` the price's lists."""
 
     basics: tuple[Field, ...]
+    meter: tuple[Field, ...]
+    meter_help: str
     price: tuple[Field, ...]
     lists: tuple[ListRows, ...]
     price_help: str
@@ -84,13 +89,16 @@ def build_form(typed: QueryDict, *, is_new: bool, error: BadField | None = None)
     price = typed.get("price", "per_unit")
     described = fields_of(PRICES[price].Params) if price in PRICES else ()
     at_field = error.field if error else ""
+    meter = typed.get("meter", "daily_average")
     form = PlanForm(
         basics=_filled(basic_fields(is_new=is_new), typed, error),
+        meter=_filled(_meter_fields(meter), typed, error),
+        meter_help=METERS[meter].HELP if meter in METERS else "",
         price=_filled(_price_fields(described), typed, error),
         lists=tuple(_list_rows(each, typed, error) for each in described if each.kind == "list"),
         price_help=PRICES[price].HELP if price in PRICES else "",
     )
-    shown = {each.name for each in (*form.basics, *form.price)}
+    shown = {each.name for each in (*form.basics, *form.meter, *form.price)}
     shown |= {item.name for each in form.lists for row in each.rows for item in row} | {
         each.name for each in form.lists
     }
@@ -119,8 +127,8 @@ _BASICS = (
     Field("metric", "Size that is billed", kind="choice", choices=_same(METRICS), required=True,
           help="Protected is the size at the source, before compression and deduplication."),
     Field("meter", "Measured as", kind="choice", choices=_choices(METERS), required=True),
-    Field("unit", "Unit", kind="choice", choices=_same(each for each in UNITS if each != "each"), required=True,
-          help="GB is 10^9 bytes, GiB is 2^30."),
+    Field("unit", "Unit", kind="choice", choices=_same(UNITS), required=True,
+          help="GB is 10^9 bytes, GiB is 2^30; each is for a count."),
     Field("price", "Price", kind="choice", choices=_choices(PRICES), required=True),
     Field("allowance", "Included free of charge", kind="decimal", minimum=0, help="In the unit; taken off first."),
     Field("minimum", "Least charge a month", kind="decimal", minimum=0),
@@ -137,9 +145,10 @@ def read_plan(typed: QueryDict, *, is_new: bool) -> tuple[str, PlanDraft]:
     values = read_typed(basic_fields(is_new=is_new), typed)
     code = values.pop("code", "") or ""
     price_params = read_price_inputs(values["price"], typed)
+    meter_params = read_meter_inputs(values["meter"], typed)
     defaults = {"allowance": Decimal(0), "minimum": Decimal(0), "quantity_places": 3, "carry_days": 3}
     given: dict[str, Any] = {name: defaults.get(name) if value is None else value for name, value in values.items()}
-    return code, PlanDraft(price_params=price_params, **given)
+    return code, PlanDraft(price_params=price_params, meter_params=meter_params, **given)
 
 
 def read_price_inputs(price: str, typed: QueryDict) -> dict[str, Any]:
@@ -150,6 +159,13 @@ def read_price_inputs(price: str, typed: QueryDict) -> dict[str, Any]:
     }
     values = {name: value for name, value in values.items() if value is not None}
     return values | {each.name: _read_rows(each, typed) for each in described if each.kind == "list"}
+
+
+def read_meter_inputs(meter: str, typed: QueryDict) -> dict[str, Any]:
+    """The meter's settings as JSON, for ``billing`` to check; what was left empty has its default. Raises BadField."""
+    described = _plan_settings(meter)
+    values = {each.name: _stored(each, read_one(_price_field(each, prefix=OF_METER), typed)) for each in described}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def preview(typed: QueryDict, *, is_new: bool) -> Preview:
@@ -200,6 +216,17 @@ def field_of_params(refusal: BadParams) -> BadField:
     """A refusal of a price's setting at the input it is about: ``tiers[2].unit_price`` is ``tiers-2-unit_price``."""
     name = re.sub(r"\[(\d+)\]\.", r"-\1-", refusal.field)
     return BadField(name, sentence(refusal.reason))
+
+
+def _plan_settings(meter: str) -> tuple[ParamField, ...]:
+    """The meter's settings but for what is decided for each invoice."""
+    described = fields_of(METERS[meter].Params) if meter in METERS else ()
+    return tuple(each for each in described if not each.per_invoice)
+
+
+def _meter_fields(meter: str) -> tuple[Field, ...]:
+    """Each shows what holds if nothing is chosen."""
+    return tuple(_price_field(each, prefix=OF_METER) for each in _plan_settings(meter))
 
 
 def _price_fields(described: Sequence[ParamField]) -> tuple[Field, ...]:
@@ -299,6 +326,7 @@ def _typed_of(plan: Plan) -> QueryDict:
     for name, value in vars(draft_of(plan)).items():
         if name not in ("price_params", "meter_params"):
             typed[name] = format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+    typed.update({f"{OF_METER}{name}": str(value) for name, value in plan.meter_params.items() if value is not None})
     for name, value in plan.price_params.items():
         if isinstance(value, list):
             typed[f"{name}-rows"] = str(len(value))

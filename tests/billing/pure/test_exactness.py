@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 BILLING = Path(__file__).parents[3] / "billing"
-PURE = ("exact.py", "money.py", "units.py", "days.py", "params.py", "working.py", "metering", "pricing")
+PURE = ("exact.py", "money.py", "units.py", "days.py", "taking.py", "params.py", "working.py", "metering", "pricing")
 EXACT_CALLS = {"Decimal", "Fraction", "round_money", "rounded", "quantity_of", "round_quantity", "from_minor"}
 WHOLE_CALLS = {"len", "sum", "int", "to_minor", "size_of", "ord"}
 INEXACT_NAMES = {"float", "FloatField", "FloatParam", "fsum", "mean"}
