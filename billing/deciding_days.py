@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfoNotFoundError
 from billing.coverage import Covered
 from billing.days import DayValue, Period, fill_days
 from billing.figures import Figure, Figures, Ledger
+from billing.filling import largest_so_far
 from billing.metering import METERS
+from billing.metrics import BY_NAME
 from billing.models import Plan
 from billing.taking import by_largest
 from msp.backups.schedule import BadSchedule, due_days, parse_schedule
@@ -60,6 +62,8 @@ def decide_days(covered: Covered, ledger: Ledger, *, plan: Plan, period: Period)
     )
     if METERS[plan.meter].TAKES == "largest":
         days = by_largest(days, [figure.as_measurement() for figure in known.largest])
+    if plan.metric == "protected_largest":
+        days = largest_so_far(days)
     held = _held(covered, ledger, known, days=days, plan=plan)
     return DecidedDays(covered=covered, days=days, held=tuple(held))
 
@@ -100,10 +104,10 @@ def _due_between(schedule: str, zone: str, first_day: date, last_day: date) -> f
 
 def _held(covered: Covered, ledger: Ledger, known: Figures, *, days: Sequence[DayValue], plan: Plan) -> Iterable[Held]:
     charged = {day.day for day in days if day.state != "not_billable"}
-    if known.first_day is None and not charged and covered.selection.state == "active":
-        yield _never(covered, plan)
     missing = [day.day for day in days if day.state == "missing"]
-    if missing:
+    if known.first_day is None and covered.selection.state == "active" and (missing or not charged):
+        yield _never(covered, ledger, plan, missing)
+    elif missing:
         yield _missing(covered, ledger, known, missing)
     otherwise = [figure for figure in known.otherwise if figure.local_day in charged]
     if otherwise:
@@ -113,9 +117,15 @@ def _held(covered: Covered, ledger: Ledger, known: Figures, *, days: Sequence[Da
         yield _implausible(covered, shocks)
 
 
-def _never(covered: Covered, plan: Plan) -> Held:
-    sentence = f"{covered.name}: its {plan.metric} size was never measured, so nothing is charged for it."
-    return Held(sentence, (f"never:{covered.selection.pk}",))
+def _never(covered: Covered, ledger: Ledger, plan: Plan, missing: Sequence[date]) -> Held:
+    """Nothing was ever measured so: by no run at all, or by a product that does not report it."""
+    metric, job = BY_NAME[plan.metric], ledger.any_job_of(covered.selection.pk)
+    why = f"its {metric.label} was never measured"
+    if job is not None:
+        why = f"cannot be measured by this metric: {job.product or job.name} reports no {metric.lacking}"
+    on = f" on {_listed(missing)}" if missing else ""
+    keys = [f"missing:{covered.selection.pk}:{day}" for day in missing] or [f"never:{covered.selection.pk}"]
+    return Held(f"{covered.name}: {why}, so nothing is charged for it{on}.", tuple(keys))
 
 
 def _missing(covered: Covered, ledger: Ledger, known: Figures, missing: Sequence[date]) -> Held:

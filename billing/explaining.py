@@ -77,7 +77,10 @@ class ChargedDay:
 
 @dataclass(frozen=True)
 class ExplainedLine:
-    """A line with its reasons. ``plan`` is the plan version as JSON, as it was when the line was computed."""
+    """A line with its reasons. ``plan`` is the plan version as JSON, as it was when the line was computed.
+
+    ``size_contract`` is the version that its agreement names, "" for a line that charges no usage.
+    """
 
     uid: UUID
     invoice_uid: UUID
@@ -92,6 +95,7 @@ class ExplainedLine:
     steps: tuple[Step, ...]
     days: tuple[ChargedDay, ...]
     selections: tuple[ProvenSelection, ...]
+    size_contract: str = ""
 
 
 def explain_line(tenant: Tenant, line_uid: UUID) -> ExplainedLine:
@@ -119,6 +123,7 @@ def explained(line: InvoiceLine) -> ExplainedLine:
         steps=tuple(_step(step, said) for step, said in zip(working["steps"], explain(working), strict=True)),
         days=tuple(_charged_day(day) for day in working["days"]),
         selections=tuple(_selection(selection) for selection in line.evidence),
+        size_contract=working.get("size_contract", ""),
     )
 
 

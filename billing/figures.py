@@ -17,6 +17,7 @@ from typing import Any
 from django.db import connection
 
 from billing.days import Measurement, Period
+from billing.metrics import read_of
 from billing.models import MeasuringChoice
 from msp.backups.models import BackupJob
 
@@ -95,7 +96,12 @@ class Ledger:
     jobs: Mapping[int, Any]
 
     def of(self, selection_id: int, metric: str) -> Figures:
-        return self.figures.get((selection_id, metric)) or Figures()
+        return self.figures.get((selection_id, read_of(metric))) or Figures()
+
+    def any_job_of(self, selection_id: int) -> Any:
+        """A job that measured the selection by whichever metric; None if none ever did."""
+        ids = [choice.job_id for choice in self.choices.get(selection_id, ()) if choice.job_id]
+        return next((self.jobs[job_id] for job_id in reversed(ids) if job_id in self.jobs), None)
 
     def job_on(self, selection_id: int, day: date) -> Any:
         """The job that measures the selection on this day; None if none does yet."""
@@ -162,7 +168,7 @@ def read_ledger(
     values = {
         "tenant": tenant_id,
         "selections": sorted(selections),
-        "metrics": sorted(metrics),
+        "metrics": sorted({read_of(metric) for metric in metrics}),
         "first_day": period.first_day,
         "last_day": period.last_day,
         "cut_off": cut_off,

@@ -18,6 +18,7 @@ from billing.deciding_days import DecidedDays, Held, decide_days
 from billing.evidence import RunKey, RunProof, evidence_of
 from billing.figures import Ledger
 from billing.metering import METERS, AcceptMissing, Measured, measure_selections
+from billing.metrics import BY_NAME
 from billing.models import Plan, Subscription
 from billing.params import BadParams
 from billing.plans import meter_params_of, plan_record, terms_of
@@ -173,7 +174,11 @@ def _line(
         amount=rated.amount,
         tax_category=category_for(rate_of_tax),
         tax_rate=rate_of_tax,
-        working={**rated.working, "plan": plan_record(plan)},
+        working={
+            **rated.working,
+            "plan": plan_record(plan),
+            "size_contract": subscription.agreement.size_contract,
+        },
         evidence=evidence_of(
             charged,
             ledger,
@@ -199,7 +204,7 @@ def _description(subscription: Subscription, charged: Sequence[DecidedDays], per
 def _metered(plan: Plan) -> str:
     if METERS[plan.meter].TAKES == "things":
         return str(plan.meter_params.get("things"))
-    return f"{plan.metric} size"
+    return BY_NAME[plan.metric].label
 
 
 def _span(days: Sequence[DayValue], period: Period) -> str:

@@ -12,13 +12,13 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
 
+from billing.metrics import ENTERED, METRICS
 from billing.taxes import TAX_CATEGORIES
 from msp.estate.models import Client, Selection
 from msp.tenants.models import Reseller
 from msp.tenants.secrets import EncryptedJSONField
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
-METRICS = ("protected", "stored", "transferred")
 #: What a line charges: usage of a subscription, a one-off charge, a discount, a credit, a correction of a past period.
 LINE_KINDS = ("usage", "charge", "discount", "credit", "delta")
 
@@ -107,7 +107,7 @@ class Plan(TenantOwned):
     code = models.CharField(max_length=60)
     version = models.IntegerField(default=1)
     name = models.CharField(max_length=120)
-    metric = models.CharField(max_length=12, default="protected")
+    metric = models.CharField(max_length=20, default="protected")
     meter = models.CharField(max_length=40, default="daily_average")
     meter_params = models.JSONField(default=dict)
     price = models.CharField(max_length=40)
@@ -180,7 +180,7 @@ class UsageEntry(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), editable=False)
     tenant_id = models.BigIntegerField()
     source = models.CharField(max_length=240)
-    metric = models.CharField(max_length=12)
+    metric = models.CharField(max_length=20)
     revision = models.IntegerField(default=0)
     quantity = models.BigIntegerField(null=True)
     unit = models.CharField(max_length=8, default="byte")
@@ -203,7 +203,7 @@ class UsageEntry(models.Model):
         base_manager_name = "unwalled"
         constraints = [
             models.UniqueConstraint(fields=["tenant_id", "source", "metric", "revision"], name="usage_source"),
-            one_of("usage", "metric", METRICS),
+            one_of("usage", "metric", ENTERED),
             models.CheckConstraint(condition=Q(quantity__isnull=True) | Q(quantity__gte=0), name="usage_quantity"),
         ]
         indexes = [

@@ -16,7 +16,8 @@ from django.db.models import Max
 
 from billing.exact import number_text
 from billing.metering import METERS, AcceptMissing, read_meter_params
-from billing.models import METRICS, Plan
+from billing.metrics import COUNTS, METRICS
+from billing.models import Plan
 from billing.money import UnknownCurrency, currency_of
 from billing.params import BadParams, params_to_json
 from billing.pricing import read_price_params
@@ -155,10 +156,13 @@ def _check_words(draft: PlanDraft) -> None:
 
 def _check_unit(draft: PlanDraft) -> None:
     """Things are counted in the unit each, sizes in a unit of bytes."""
-    counts = METERS[draft.meter].TAKES == "things"
-    if counts and draft.unit != "each":
-        raise BadParams("unit", "the meter counts things: choose the unit each")
-    if not counts and draft.unit == "each":
-        raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB; each is for the meter count")
-    if counts and draft.pool != "subscription":
+    things, counted = METERS[draft.meter].TAKES == "things", draft.metric in COUNTS
+    if things and counted:
+        raise BadParams("meter", f"{draft.metric} are a number already: the meter count is for what has a size")
+    if (things or counted) and draft.unit != "each":
+        what = "the meter counts things" if things else f"{draft.metric} are counted"
+        raise BadParams("unit", f"{what}: choose the unit each")
+    if not (things or counted) and draft.unit == "each":
+        raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB; each is for what is counted")
+    if (things or draft.metric == "machines") and draft.pool != "subscription":
         raise BadParams("pool", "things are counted together, all that a subscription covers: choose subscription")

@@ -66,6 +66,11 @@ class InvoicePage:
     content_hash: str
     pay_url: str
 
+    @property
+    def size_contracts(self) -> tuple[str, ...]:
+        """The versions of the size contract that its lines rest on."""
+        return tuple(sorted({line.size_contract for line in self.lines if line.size_contract}))
+
 
 @dataclass(frozen=True)
 class RunRow:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from billing.days import Period, latest_by_day
+from billing.days import Measurement, Period, latest_by_day
 from billing.figures import Ledger, read_ledger
 from billing.hashing import hash_of
 from billing.models import Invoice, InvoiceLine
@@ -194,6 +194,13 @@ def _read_again(tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Ma
     )
 
 
+def _counts_for(day: Mapping[str, Any], figure: Measurement | None, *, metric: str) -> bool:
+    """Whether the ledger's figure of a day is what the day was charged by; the largest so far may be an earlier one."""
+    if figure is None or metric != "protected_largest":
+        return figure is not None and figure.source == day.get("source")
+    return bool(figure.quantity <= day["quantity"])
+
+
 def _selection_differences(selection: Mapping[str, Any], ledger: Ledger) -> Iterable[str]:
     known = ledger.of(selection["selection_id"], selection["metric"])
     figures = [*known.counted, *known.largest, *([known.before] if known.before else [])]
@@ -207,7 +214,7 @@ def _selection_differences(selection: Mapping[str, Any], ledger: Ledger) -> Iter
         if source and quantities.get(source) != day["quantity"]:
             told = quantities.get(source)
             yield f"{name} on {on}: billed by {day['quantity']} bytes of {source}, but the ledger says {told}."
-        elif day["state"] == "measured" and (figure is None or figure.source != source):
+        elif day["state"] == "measured" and not _counts_for(day, figure, metric=selection["metric"]):
             yield f"{name} on {on}: the ledger has another figure that counts for this day."
         elif day["state"] in ("not_due", "late", "missing") and figure is not None:
             yield f"{name} on {on}: billed as {day['state'].replace('_', ' ')}, but the ledger has a figure."

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from alerts.wording import size_words
 from billing.exact import number_text, rounded
+from billing.metrics import BY_NAME
 from billing.money import CURRENCIES, round_money
 from billing.units import size_of
 from msp.dashboard.formatting import icon
@@ -88,6 +89,12 @@ def percent(share: Decimal) -> str:
 def exact_bytes(value: int | None) -> str:
     """All digits, with thousands marked."""
     return "–" if value is None else f"{value:,}"
+
+
+@register.filter
+def metric_words(metric: str) -> str:
+    """What a metric is called on lines: "protected size"."""
+    return BY_NAME[metric].label if metric in BY_NAME else metric
 
 
 @register.simple_tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from msp.dashboard.views import billing_contract as contracts
 from msp.dashboard.views import billing_exports as exports
 from msp.dashboard.views import billing_invoices as invoices
 from msp.dashboard.views import billing_parties as parties
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern] = [
     path("billing/subscriptions/<uuid:uid>/plan/", subscriptions.change_subscription, name="subscription-change"),
     path("billing/subscriptions/<uuid:uid>/end/", subscriptions.end_subscription, name="subscription-end"),
     path("billing/parties/", parties.list_parties, name="parties"),
+    path("billing/size-contract/<str:version>/", contracts.show_size_contract, name="size-contract"),
     path("billing/sellers/new/", parties.edit_seller, name="seller-new"),
     path("billing/sellers/<uuid:uid>/", parties.edit_seller, name="seller"),
     path("billing/sellers/<uuid:uid>/stripe/", parties.edit_stripe, name="seller-stripe"),

@@ -18,7 +18,8 @@ from django.http import QueryDict
 
 from billing.days import DayValue, month_of
 from billing.metering import METERS, measure, read_meter_params
-from billing.models import METRICS, Plan
+from billing.metrics import BY_NAME
+from billing.models import Plan
 from billing.money import CURRENCIES
 from billing.params import BadParams, ParamField, fields_of
 from billing.plans import PlanDraft, draft_of
@@ -42,6 +43,7 @@ POOLS = (
     ("subscription", "everything on the subscription added up, then metered"),
     ("selection", "each selection metered by itself, then added up"),
 )
+METRIC_CHOICES = tuple((name, f"{metric.label}: {metric.help}") for name, metric in BY_NAME.items())
 STARTS = (("first_good", "the first measurement"), ("agreed", "the day the subscription starts"))
 
 
@@ -124,11 +126,11 @@ def _same(values: Iterable[str]) -> tuple[tuple[str, str], ...]:
 _BASICS = (
     Field("name", "Name on the invoice", required=True, maximum=120),
     Field("currency", "Currency", kind="choice", choices=_same(sorted(CURRENCIES)), required=True),
-    Field("metric", "Size that is billed", kind="choice", choices=_same(METRICS), required=True,
-          help="Protected is the size at the source, before compression and deduplication."),
+    Field("metric", "What is billed", kind="choice", choices=METRIC_CHOICES, required=True,
+          help="As the size contract defines it. What a product does not report holds the invoice."),
     Field("meter", "Measured as", kind="choice", choices=_choices(METERS), required=True),
     Field("unit", "Unit", kind="choice", choices=_same(UNITS), required=True,
-          help="GB is 10^9 bytes, GiB is 2^30; each is for a count."),
+          help="GB is 10^9 bytes, GiB is 2^30; each is for what is counted."),
     Field("price", "Price", kind="choice", choices=_choices(PRICES), required=True),
     Field("allowance", "Included free of charge", kind="decimal", minimum=0, help="In the unit; taken off first."),
     Field("minimum", "Least charge a month", kind="decimal", minimum=0),

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from billing.models import Agreement, BillTo, Invoice, InvoiceLine, Plan, Seller, Subscription
+from billing.size_contract import size_contract
 from msp.dashboard.views.billing_invoices import safe_cell
 from msp.tenants.models import AuditEntry
 from tests.billing.months import GB
@@ -59,6 +60,7 @@ def pages_of(books: Books) -> dict[str, str]:
         "bill-to-new": reverse("bill-to-new"),
         "bill-to": reverse("bill-to", args=[books.acme.bill_to.uid]),
         "agreement-new": reverse("agreement-new"),
+        "size-contract": reverse("size-contract", args=["1"]),
         "agreement": reverse("agreement", args=[books.agreement.uid]),
         "exports": reverse("exports"),
         "export-settings": reverse("export-settings", args=[books.seller.uid, "xero"]),
@@ -107,7 +109,7 @@ def test_others_see_no_prices(books: Books, role: str) -> None:
 def test_a_foreign_tenant_finds_none_of_it(books: Books) -> None:
     browser = browser_of(books.world.stranger)
     mine = ("invoices", "runs", "plans", "plan-new", "subscriptions", "subscription-new", "parties", "seller-new",
-            "bill-to-new", "agreement-new", "exports")  # fmt: skip
+            "bill-to-new", "agreement-new", "exports", "size-contract")  # fmt: skip
     for name, address in pages_of(books).items():
         response = browser.get(address)
         assert response.status_code == (200 if name in mine else 404), name
@@ -490,3 +492,25 @@ def test_longer_lists_need_no_more_queries(books: Books, cashier: Browser, name:
         Seller.objects.of(books.world.tenant).create(legal_name=f"Seller {place}")
     books.draft_again()
     assert queries_of(cashier, address) == before
+
+
+# ---- the size contract -------------------------------------------------------------------------------------------
+
+
+def test_an_agreement_and_its_invoices_lead_to_the_size_contract(books: Books, cashier: Browser) -> None:
+    address = reverse("size-contract", args=["1"])
+    for page in ("agreement", "parties", "invoice", "line"):
+        assert address in cashier.get(pages_of(books)[page]).content.decode(), page
+    shown = cashier.get(address)
+    assert "Largest protected size" in text_of(shown)
+    assert "<h2>Overlap</h2>" in shown.content.decode()
+    assert size_contract("1").sha256 in shown.content.decode()
+    assert cashier.get(reverse("size-contract", args=["9"])).status_code == 404
+
+
+def test_an_agreement_cannot_name_a_version_that_nobody_wrote(books: Books, cashier: Browser) -> None:
+    typed = {"number": "B-1", "seller": str(books.seller.uid), "bill_to": str(books.acme.bill_to.uid),
+             "starts_on": "2026-01-01", "size_contract": "9"}  # fmt: skip
+    assert cashier.post(reverse("agreement-new"), typed).status_code == 422
+    assert cashier.post(reverse("agreement-new"), typed | {"size_contract": "1"}).status_code == 302
+    assert Agreement.objects.of(books.world.tenant).get(number="B-1").size_contract == "1"

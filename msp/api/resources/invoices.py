@@ -76,6 +76,7 @@ class LineSerializer(serializers.Serializer[Any]):
     amount = MoneyField()
     currency = serializers.CharField()
     plan = serializers.DictField(help_text="The plan's version as it was when the line was computed.")
+    size_contract = serializers.CharField(help_text="Version of the size contract; empty where no usage is charged.")
     steps = StepSerializer(many=True)
 
 
@@ -188,6 +189,7 @@ LINE: dict[str, Any] = {
     "unit": "GB",
     "amount": "34.0000",
     "currency": "EUR",
+    "size_contract": "1",
     "plan": {"code": "tiered", "version": 1},
     "steps": [
         {

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.models import METRICS
+from billing.metrics import ENTERED
 from msp.api import queries
 from msp.api.reading import StrictSerializer
 from msp.api.resources.base import ApiView, found
@@ -28,7 +28,7 @@ class UsageSerializer(serializers.Serializer[Any]):
 class UsageFilters(StrictSerializer):
     client = serializers.UUIDField()
     month = MonthField(help_text="Such as 2026-10, in your zone.")
-    metric = WordField(METRICS, default="protected")
+    metric = WordField(ENTERED, default="protected")
 
 
 EXAMPLE = {

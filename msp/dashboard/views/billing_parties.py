@@ -14,6 +14,7 @@ from billing.models import Agreement, BillTo, Seller
 from billing.money import CURRENCIES
 from billing.numbering import check_number_format
 from billing.refusals import Refused as BillingRefused
+from billing.size_contract import NEWEST, VERSIONS
 from integrations.configuration import BadConfig, config_from_json, config_to_json, describe
 from integrations.payments import stripe
 from msp.dashboard import money
@@ -106,7 +107,9 @@ def edit_agreement(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpR
         fields, page = _agreement_fields(request), _page("New agreement", lead="What a payer signed with a seller.")
     else:
         fields = _agreement_terms(agreement)
-        page = _page(f"Agreement {agreement.number}", lead=f"{agreement.seller} with {agreement.bill_to}.")
+        lead = f"{agreement.seller} with {agreement.bill_to}."
+        more = {"agreement": agreement}
+        page = _page(f"Agreement {agreement.number}", lead=lead, template="billing/agreement.html", more=more)
 
     def apply(values: dict[str, Any]) -> str:
         starts_on = values.get("starts_on") or (agreement.starts_on if agreement else None)
@@ -116,6 +119,7 @@ def edit_agreement(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpR
         if agreement is None:
             values["seller"] = _chosen(Seller, request, values["seller"])
             values["bill_to"] = _chosen(BillTo, request, values["bill_to"])
+            values["size_contract"] = values["size_contract"] or NEWEST
         row = agreement or Agreement(tenant=request.scope.tenant)
         store(request, row, _texts(values), kind="agreement", unique=_taken("number", "agreement"))
         return reverse("parties")
@@ -190,7 +194,12 @@ def _agreement_fields(request: StaffRequest) -> tuple[Field, ...]:
     )
     start = Field("starts_on", "Begins on", kind="date", required=True)
     number = Field("number", "Number", required=True, maximum=60)
-    return (number, money.seller_field(request.scope), payer, start, *_ending())
+    versions = tuple((version, f"version {version}") for version in VERSIONS)
+    contract = Field(
+        "size_contract", "Size contract", kind="choice", choices=versions, value=NEWEST,
+        help="How sizes are counted; printed on each invoice, and it stays as signed.",
+    )  # fmt: skip
+    return (number, money.seller_field(request.scope), payer, start, contract, *_ending())
 
 
 def _agreement_terms(agreement: Agreement) -> tuple[Field, ...]:
