@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -95,11 +95,16 @@ ORDER BY max(e.quantity) DESC, c.name, s.name
 
 def unbilled(tenant: Tenant, run: InvoiceRun) -> tuple[Unbilled, ...]:
     """What was protected in the run's period and is on nobody's plan, the largest first: revenue that is missing."""
+    return unbilled_between(tenant, first_day=run.first_day, last_day=run.last_day, cut_off=run.cut_off)
+
+
+def unbilled_between(tenant: Tenant, *, first_day: date, last_day: date, cut_off: datetime) -> tuple[Unbilled, ...]:
+    """The same for any days, ``last_day`` exclusive, as known at ``cut_off``; one query."""
     values: dict[str, Any] = {
         "tenant": tenant.pk,
-        "cut_off": run.cut_off,
-        "first_day": run.first_day,
-        "last_day": run.last_day,
+        "cut_off": cut_off,
+        "first_day": first_day,
+        "last_day": last_day,
     }
     with connection.cursor() as cursor:
         cursor.execute(UNBILLED, values)

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from msp.dashboard.views import billing_contract as contracts
 from msp.dashboard.views import billing_exports as exports
 from msp.dashboard.views import billing_invoices as invoices
+from msp.dashboard.views import billing_leakage as leakage
 from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_plans as plans
 from msp.dashboard.views import billing_runs as runs
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern] = [
     path("billing/months/<uuid:uid>/finalise/", runs.finalise_ready, name="invoice-run-finalise"),
     path("billing/exports/", exports.make, name="exports"),
     path("billing/exports/<uuid:uid>/<slug:exporter>/", exports.edit_settings, name="export-settings"),
+    path("billing/leakage/", leakage.show, name="leakage"),
     path("billing/plans/", plans.list_plans, name="plans"),
     path("billing/plans/new/", plans.new_plan, name="plan-new"),
     path("billing/plans/preview/", plans.preview, name="plan-preview"),
