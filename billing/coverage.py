@@ -103,10 +103,14 @@ def covered_by(subscription: Subscription, links: Ownership, *, period: Period) 
     return _named([(*found[key], frozenset(days[key])) for key in found if days[key]], subscription)
 
 
+def running_days(subscription: Subscription, *, period: Period) -> frozenset[date]:
+    """The period's days on which the subscription and its agreement run."""
+    return frozenset(filter(days_within(_running(subscription)), period.days()))
+
+
 def running_share(subscription: Subscription, *, period: Period) -> Fraction:
     """The share of the period's days on which the subscription and its agreement run."""
-    runs = days_within(_running(subscription))
-    return Fraction(sum(runs(day) for day in period.days()), len(period))
+    return Fraction(len(running_days(subscription, period=period)), len(period))
 
 
 def _named(found: Iterable[tuple[Any, Any, frozenset[date]]], subscription: Subscription) -> tuple[Covered, ...]:

@@ -22,6 +22,8 @@ from billing.lines import UNDECIDED, Composed, ComposedLine, Decisions, compose_
 from billing.metering import METERS
 from billing.models import BillTo, Subscription
 from billing.money import round_money
+from billing.percentage_lines import compose_percentage
+from billing.percentages import is_percentage
 from billing.taxes import TaxTotal, tax_totals, taxes_record
 
 DocumentKey = tuple[int, str]
@@ -66,14 +68,15 @@ def compose_documents(
     decisions: Mapping[DocumentKey, Decisions],
 ) -> dict[DocumentKey, Document]:
     """The documents of these subscriptions as known at ``cut_off``; a bill-to with neither line nor hold has none."""
-    material = _read(tenant_id, subscriptions, period=period, cut_off=cut_off)
+    sizes = [each for each in subscriptions if not is_percentage(each.plan)]
+    material = _read(tenant_id, sizes, period=period, cut_off=cut_off)
     grouped: dict[DocumentKey, list[Subscription]] = defaultdict(list)
     for subscription in subscriptions:
         grouped[subscription.agreement.bill_to_id, subscription.plan.currency].append(subscription)
     documents = {}
     for key, group in grouped.items():
         decided = decisions.get(key, UNDECIDED)
-        composed = [_composed(each, material, period=period, decisions=decided) for each in _in_order(group)]
+        composed = _compose_group(_in_order(group), material, period=period, decisions=decided)
         if any(each.line or each.held for each in composed):
             documents[key] = _document(group[0].agreement.bill_to, key[1], composed)
     return documents
@@ -93,6 +96,17 @@ def _read(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Peri
         for figure in charged_figures(ledger, selection_id, metric).values()
     }
     return Material(covered, links, ledger, read_proofs(tenant_id, figures))
+
+
+def _compose_group(
+    group: Sequence[Subscription], material: Material, *, period: Period, decisions: Decisions
+) -> list[Composed]:
+    """The lines of sizes, and after them those that are a percentage of them."""
+    sizes = [each for each in group if not is_percentage(each.plan)]
+    composed = [_composed(each, material, period=period, decisions=decisions) for each in sizes]
+    lines, of = [each.line for each in composed if each.line], {each.pk: each for each in sizes}
+    shares = [each for each in group if is_percentage(each.plan)]
+    return composed + [compose_percentage(each, lines, of, period=period) for each in shares]
 
 
 def _composed(subscription: Subscription, material: Material, *, period: Period, decisions: Decisions) -> Composed:

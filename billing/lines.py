@@ -22,8 +22,9 @@ from billing.metrics import BY_NAME
 from billing.models import Plan, Subscription
 from billing.params import BadParams
 from billing.plans import meter_params_of, plan_record, terms_of
+from billing.pricing.priced import ONE_OF_EACH, Covering
 from billing.pricing.rate import Rated, rate
-from billing.taking import as_things
+from billing.taking import as_things, thing_days
 from billing.taxes import category_for
 
 
@@ -128,7 +129,20 @@ def _rated(
     share = Fraction(measured.billable_days, len(period))
     if METERS[plan.meter].WHOLE:
         share = running_share(subscription, period=period)
-    return rate(measured, terms=terms_of(plan), currency=plan.currency, proration=share)
+    terms = terms_of(plan)
+    covering = _covering(plan, charged, of_days=measured.billable_days) if terms.counts else ONE_OF_EACH
+    return rate(measured, terms=terms, currency=plan.currency, proration=share, covering=covering)
+
+
+def _covering(plan: Plan, charged: Sequence[DecidedDays], *, of_days: int) -> Covering:
+    """The days of what the line covers; where the meter counts selections whole, each is there on every day."""
+    selections = {each.covered.name: each.days for each in charged}
+    machines = as_things(selections, thing_of={each.covered.name: _machine(each.covered) for each in charged})
+    if METERS[plan.meter].WHOLE:
+        numbers = (len(selections) * of_days, len(machines) * of_days)
+    else:
+        numbers = (thing_days(selections), thing_days(machines))
+    return Covering(selection_days=numbers[0], machine_days=numbers[1], days=of_days)
 
 
 def _measured(plan: Plan, charged: Sequence[DecidedDays], *, params: Any) -> Measured:

@@ -12,6 +12,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
 
+from billing.exact import ROUNDINGS
 from billing.metrics import ENTERED, METRICS
 from billing.taxes import TAX_CATEGORIES
 from msp.estate.models import Client, Selection
@@ -19,8 +20,9 @@ from msp.tenants.models import Reseller
 from msp.tenants.secrets import EncryptedJSONField
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
-#: What a line charges: usage of a subscription, a one-off charge, a discount, a credit, a correction of a past period.
-LINE_KINDS = ("usage", "charge", "discount", "credit", "delta")
+#: What a line charges: usage of a subscription, a percentage of such lines, a one-off charge, a discount, a credit, a
+#: correction of a past period.
+LINE_KINDS = ("usage", "percentage", "charge", "discount", "credit", "delta")
 
 
 class Seller(TenantOwned):
@@ -115,8 +117,12 @@ class Plan(TenantOwned):
     pool = models.CharField(max_length=12, default="subscription")
     unit = models.CharField(max_length=8, default="GB")
     quantity_places = models.IntegerField(default=3)
+    quantity_rounding = models.CharField(max_length=8, default="half-up")
     allowance = models.DecimalField(max_digits=18, decimal_places=6, default=0)
+    allowance_each = models.DecimalField(max_digits=18, decimal_places=6, default=0)
+    allowance_per = models.CharField(max_length=12, default="selection")
     minimum = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    maximum = models.DecimalField(max_digits=18, decimal_places=4, default=0)
     currency = models.CharField(max_length=3)
     carry_days = models.IntegerField(default=3)
     starts_with = models.CharField(max_length=12, default="first_good")
@@ -129,10 +135,13 @@ class Plan(TenantOwned):
             one_of("plan", "metric", METRICS),
             one_of("plan", "starts_with", ("first_good", "agreed")),
             one_of("plan", "pool", ("subscription", "selection")),
+            one_of("plan", "quantity_rounding", ROUNDINGS),
+            one_of("plan", "allowance_per", ("selection", "machine")),
             models.CheckConstraint(
                 condition=Q(allowance__gte=0, minimum__gte=0, carry_days__gte=0, quantity_places__range=(0, 6)),
                 name="plan_bounds",
             ),
+            models.CheckConstraint(condition=Q(allowance_each__gte=0, maximum__gte=0), name="plan_limits"),
         ]
 
     def __str__(self) -> str:
@@ -337,7 +346,8 @@ class InvoiceLine(TenantOwned):
             one_of("invoiceline", "kind", LINE_KINDS),
             one_of("invoiceline", "tax_category", TAX_CATEGORIES),
             models.CheckConstraint(
-                condition=~Q(kind="usage") | Q(subscription__isnull=False), name="invoiceline_subscribed"
+                condition=~Q(kind__in=("usage", "percentage")) | Q(subscription__isnull=False),
+                name="invoiceline_subscribed",
             ),
         ]
 

@@ -14,17 +14,28 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from billing.exact import number_text
+from billing.exact import Rounding, number_text
 from billing.metering import METERS, AcceptMissing, read_meter_params
 from billing.metrics import COUNTS, METRICS
 from billing.models import Plan
 from billing.money import UnknownCurrency, currency_of
 from billing.params import BadParams, params_to_json
+from billing.percentages import refuse_chain
 from billing.pricing import read_price_params
+from billing.pricing.priced import Thing
 from billing.pricing.rate import PlanTerms
 from billing.refusals import Refused
 from msp.tenants import audit
 from msp.tenants.models import Tenant
+
+#: Digits before and after the point that a plan keeps of an amount; more would be lost unseen.
+KEPT = {"allowance": (12, 6), "allowance_each": (12, 6), "minimum": (14, 4), "maximum": (14, 4)}
+
+#: What a plan hands on to its terms as it stands.
+TERMS = (
+    "unit", "quantity_places", "quantity_rounding", "allowance", "allowance_each", "allowance_per", "minimum",
+    "maximum",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +52,12 @@ class PlanDraft:
     pool: str = "subscription"
     unit: str = "GB"
     quantity_places: int = 3
+    quantity_rounding: Rounding = "half-up"
     allowance: Decimal = Decimal(0)
+    allowance_each: Decimal = Decimal(0)
+    allowance_per: Thing = "selection"
     minimum: Decimal = Decimal(0)
+    maximum: Decimal = Decimal(0)
     carry_days: int = 3
     starts_with: str = "first_good"
 
@@ -72,16 +87,10 @@ def draft_of(plan: Plan, **changes: Any) -> PlanDraft:
     return replace(PlanDraft(**values), **changes)
 
 
-def terms_of(plan: Plan) -> PlanTerms:
+def terms_of(plan: Plan | PlanDraft) -> PlanTerms:
     """What the plan charges. Raises BadParams for a plan that cannot be computed."""
-    return PlanTerms(
-        price=plan.price,
-        price_params=read_price_params(plan.price, plan.price_params),
-        unit=plan.unit,
-        quantity_places=plan.quantity_places,
-        allowance=plan.allowance,
-        minimum=plan.minimum,
-    )
+    same = {name: getattr(plan, name) for name in TERMS}
+    return PlanTerms(price=plan.price, price_params=read_price_params(plan.price, plan.price_params), **same)
 
 
 def meter_params_of(plan: Plan, *, accept_missing: AcceptMissing | None) -> Any:
@@ -97,6 +106,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 
 def _store(tenant: Tenant, *, code: str, version: int, draft: PlanDraft, actor: str, now: datetime) -> Plan:
     checked = _checked(draft)
+    refuse_chain(tenant, code=code, draft=checked)
     plan: Plan = Plan.objects.of(tenant).create(
         code=code, version=version, created_at=now, **{name: getattr(checked, name) for name in asdict(checked)}
     )
@@ -117,18 +127,10 @@ def _checked(draft: PlanDraft) -> PlanDraft:
     """The draft with its settings as the modules read them. Raises BadParams."""
     meter_params = read_meter_params(draft.meter, draft.meter_params)
     _check_words(draft)
-    price_params = read_price_params(draft.price, draft.price_params)
-    PlanTerms(
-        price=draft.price,
-        price_params=price_params,
-        unit=draft.unit,
-        quantity_places=draft.quantity_places,
-        allowance=draft.allowance,
-        minimum=draft.minimum,
-    )
+    terms = terms_of(draft)
     written = params_to_json(meter_params)
     _refuse_preset(written.pop("accept_missing", None))
-    return replace(draft, meter_params=written, price_params=params_to_json(price_params))
+    return replace(draft, meter_params=written, price_params=params_to_json(terms.price_params))
 
 
 def _refuse_preset(decision: object) -> None:
@@ -146,6 +148,8 @@ def _check_words(draft: PlanDraft) -> None:
     if draft.metric not in METRICS:
         raise BadParams("metric", f"this must be one of: {', '.join(METRICS)}")
     _check_unit(draft)
+    for name, (digits, places) in KEPT.items():
+        _check_kept(getattr(draft, name), name, digits=digits, places=places)
     if draft.pool not in ("subscription", "selection"):
         raise BadParams("pool", "this must be subscription or selection")
     if draft.starts_with not in ("first_good", "agreed"):
@@ -166,3 +170,9 @@ def _check_unit(draft: PlanDraft) -> None:
         raise BadParams("unit", "sizes are billed in a unit of bytes, such as GB or GiB; each is for what is counted")
     if (things or draft.metric == "machines") and draft.pool != "subscription":
         raise BadParams("pool", "things are counted together, all that a subscription covers: choose subscription")
+
+
+def _check_kept(value: Decimal, name: str, *, digits: int, places: int) -> None:
+    exponent = value.normalize().as_tuple().exponent
+    if not isinstance(exponent, int) or value.adjusted() >= digits or exponent < -places:
+        raise BadParams(name, f"this must be a number with at most {digits} digits before and {places} after the point")

@@ -83,6 +83,7 @@ WHERE e.tenant_id = %(tenant)s AND e.metric = 'protected' AND e.quantity IS NOT 
     AND a.state = 'active' AND a.since <= e.local_day AND (a.until IS NULL OR a.until > e.local_day))
   AND NOT EXISTS (SELECT 1 FROM billing_subscription b
     JOIN billing_agreement g ON g.tenant_id = b.tenant_id AND g.id = b.agreement_id
+    JOIN billing_plan p ON p.tenant_id = b.tenant_id AND p.id = b.plan_id AND p.price <> 'percentage'
     WHERE b.tenant_id = e.tenant_id
       AND (b.client_id = e.client_id AND coalesce(b.selection_id, e.selection_id) = e.selection_id
            OR b.reseller_id = e.reseller_id)
@@ -142,6 +143,8 @@ def _key(row: Any) -> LineKey:
         return (row.invoice.bill_to_id, row.invoice.currency, row.kind, row.client_id or 0)
     who = each.selection_id or each.client_id or each.reseller_id
     kind = "selection" if each.selection_id else each.layer
+    if row.kind == "percentage":
+        kind = f"percentage {row.plan['code']}"
     return (row.invoice.bill_to_id, row.invoice.currency, kind, who)
 
 
@@ -212,9 +215,10 @@ def _reason(before: _Line | None, now: _Line | None) -> Reason:
         return "correction"
     if (now.billable_days == now.days) != (before.billable_days == before.days):
         return "days"
-    if now.quantity == before.quantity:
+    was, known = (before.quantity, before.amount), (now.quantity, now.amount)
+    if was == known:
         return "same"
-    return "grew" if now.quantity > before.quantity else "shrank"
+    return "grew" if known > was else "shrank"
 
 
 def _version(plan: Mapping[str, Any]) -> tuple[Any, Any]:

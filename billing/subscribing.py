@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from billing.models import Agreement, Plan, Subscription
+from billing.percentages import PERCENTAGE, is_percentage
 from billing.refusals import NotFound, Refused
 from msp.estate.models import Client, Selection
 from msp.tenants import audit
@@ -38,9 +39,10 @@ def subscribe(
     _refuse_strangers(tenant, subject, plan, agreement)
     _refuse_dates(agreement, starts_on=starts_on, ends_on=ends_on)
     _refuse_currency(plan, agreement)
+    _refuse_share_of_one(plan, subject)
     who = _who(subject)
     _lock(tenant, subject)
-    _refuse_overlap(tenant, who, starts_on=starts_on, ends_on=ends_on)
+    _refuse_overlap(tenant, who, plan, starts_on=starts_on, ends_on=ends_on)
     made: Subscription = Subscription.objects.of(tenant).create(
         agreement=agreement, plan=plan, starts_on=starts_on, ends_on=ends_on, **who
     )
@@ -58,9 +60,11 @@ def change_plan(
         raise Refused(f"The plan can change on a day after {locked.starts_on} on which the subscription runs.")
     _refuse_strangers(tenant, plan)
     _refuse_currency(plan, locked.agreement)
+    _refuse_other_sort(locked.plan, plan)
     ends_on = locked.ends_on
     _end(locked, on=on)
     who = {name: getattr(locked, name) for name in ("layer", "client", "reseller", "selection")}
+    _refuse_overlap(tenant, who, plan, starts_on=on, ends_on=ends_on)
     made: Subscription = Subscription.objects.of(tenant).create(
         agreement=locked.agreement, plan=plan, starts_on=on, ends_on=ends_on, **who
     )
@@ -110,8 +114,21 @@ def _refuse_currency(plan: Plan, agreement: Agreement) -> None:
         raise Refused(f"Plan {plan} is in {plan.currency}, but {bill_to} pays in {bill_to.currency}.")
 
 
-def _refuse_overlap(tenant: Tenant, who: dict[str, Any], *, starts_on: date, ends_on: date | None) -> None:
+def _refuse_share_of_one(plan: Plan, subject: Client | Selection | Reseller) -> None:
+    if is_percentage(plan) and isinstance(subject, Selection):
+        raise Refused(f"Plan {plan} is a percentage of lines: put a client or a reseller on it, not one selection.")
+
+
+def _refuse_other_sort(old: Plan, new: Plan) -> None:
+    """A percentage stands beside the plan of the sizes, so moving from one to the other would leave a gap."""
+    if is_percentage(old) != is_percentage(new):
+        raise Refused("A plan of sizes and a percentage of lines stand side by side: end this one, begin the other.")
+
+
+def _refuse_overlap(tenant: Tenant, who: dict[str, Any], plan: Plan, *, starts_on: date, ends_on: date | None) -> None:
+    """Sizes are charged once; a percentage may stand beside them, each such plan once."""
     others = Subscription.objects.of(tenant).filter(Q(ends_on__isnull=True) | Q(ends_on__gt=starts_on), **_same(who))
+    others = others.filter(plan__code=plan.code) if is_percentage(plan) else others.exclude(plan__price=PERCENTAGE)
     if ends_on is not None:
         others = others.filter(starts_on__lt=ends_on)
     other = others.select_related("plan").order_by("starts_on").first()

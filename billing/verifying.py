@@ -63,6 +63,7 @@ def verify(tenant: Tenant, invoice_uid: UUID) -> Verified:
         *_line_differences(invoice, snapshot),
         *_sum_differences(snapshot),
         *_working_differences(snapshot),
+        *_base_differences(snapshot),
         *_ledger_differences(tenant, snapshot),
     ]
     days = sum(len(selection["days"]) for line in snapshot["lines"] for selection in line["evidence"])
@@ -136,6 +137,16 @@ def _working_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
             if charged is not None and proven.get((name, day)) not in (None, charged):
                 shown = proven[name, day]
                 yield f"Line {line['position']}: {name} is charged {charged} on {day}, but {shown} is proven."
+
+
+def _base_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """What a percentage was taken of against the lines of the document."""
+    amounts = {line["subscription"]: line["amount"] for line in snapshot["lines"] if line.get("kind") == "usage"}
+    for line in snapshot["lines"]:
+        for base in line["working"].get("lines", ()):
+            shown = amounts.get(base["subscription"])
+            if shown is None or Decimal(shown) != Decimal(base["amount"]):
+                yield f"Line {line['position']} is taken of a line of {base['amount']}, but {shown} is on the document."
 
 
 def _counts(line: Mapping[str, Any]) -> bool:

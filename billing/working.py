@@ -86,6 +86,10 @@ class Steps:
         self._values[key] = value
         return value
 
+    def has(self, key: str) -> bool:
+        """Whether there is a step of this key already."""
+        return key in self._steps
+
     def value(self, key: str) -> Fraction:
         """The result of a step."""
         return self._values[key]

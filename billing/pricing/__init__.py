@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from billing.params import BadParams, params_from_json
-from billing.pricing import block, flat, per_unit, tiered, volume
+from billing.pricing import block, committed, flat, machine_and_size, per_unit, percentage, tiered, volume
 from billing.pricing.priced import Band, Charge, Priced, finish
 from billing.working import Steps, Term
 
@@ -19,7 +19,13 @@ __all__ = ["PRICES", "Band", "Charge", "Price", "Priced", "price_quantity", "rea
 
 
 class Price(Protocol):
-    """What a module of this folder has; ``params`` is an instance of its ``Params``."""
+    """What a module of this folder has; ``params`` is an instance of its ``Params``.
+
+    ``COUNTS``: it needs the numbers of covered selections and machines (``Charge.covering``).
+    """
+
+    @property
+    def COUNTS(self) -> bool: ...  # noqa: N802
 
     @property
     def LABEL(self) -> str: ...  # noqa: N802
@@ -41,6 +47,9 @@ PRICES: dict[str, Price] = {
     "volume": volume,
     "block": block,
     "flat": flat,
+    "committed": committed,
+    "machine_and_size": machine_and_size,
+    "percentage": percentage,
 }
 
 

@@ -11,6 +11,7 @@ from billing.working import Ref, Steps, Term
 
 LABEL = "Block"
 HELP = "Whole packages of a fixed size; a package that is begun is charged in full."
+COUNTS = False
 
 
 @dataclass(frozen=True, kw_only=True)

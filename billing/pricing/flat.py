@@ -11,6 +11,7 @@ from billing.working import Steps, Term
 
 LABEL = "Flat"
 HELP = "One fee for the billing period, whatever the quantity."
+COUNTS = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from billing.working import Ref, Steps, Term
 
 LABEL = "Per unit"
 HELP = "Every unit costs the same."
+COUNTS = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import Literal
 
 from billing.exact import number_text
 from billing.money import currency_of, round_money
 from billing.params import BadParams, require_not_negative, told
 from billing.working import Ref, Steps, Term, Working
+
+#: What a fee or an allowance can be for.
+Thing = Literal["selection", "machine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,30 @@ class Priced:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Covering:
+    """What a line covers: days of its selections and of its machines, over ``days`` of the line.
+
+    Two selections on 10 and 31 of 31 days are 41 selection-days: 41/31 selections on average.
+    """
+
+    selection_days: int = 1
+    machine_days: int = 1
+    days: int = 1
+
+    def __post_init__(self) -> None:
+        if self.days < 1 or self.selection_days < 0 or self.machine_days < 0:
+            raise ValueError(f"a line covers days, not {self}")
+
+    def days_of(self, thing: Thing) -> int:
+        """The days of all things of this kind, added up."""
+        return self.selection_days if thing == "selection" else self.machine_days
+
+
+#: What is said of a line where nothing is known of it: one selection on one machine, on every day.
+ONE_OF_EACH = Covering()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Charge:
     """What is to be priced: the key of the step that holds the quantity, its value, unit and the currency."""
 
@@ -34,6 +62,7 @@ class Charge:
     quantity: Fraction
     unit: str
     currency: str
+    covering: Covering = ONE_OF_EACH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +77,15 @@ class Band:
         default=None,
         metadata=told("Where the band begins. Left empty in all bands, each begins where the one before ends."),
     )
+
+
+def add_number_of(steps: Steps, thing: Thing, covering: Covering) -> str:
+    """The step with the number of covered things, averaged over the line's days; written once. Answers its key."""
+    key = f"{thing}s"
+    if not steps.has(key):
+        held, days = Term(covering.days_of(thing), f"{thing}-days"), Term(covering.days, "days")
+        steps.add(key, "divide", held, days, label=f"{key.capitalize()} covered, on average", unit=key)
+    return key
 
 
 def check_bands(tiers: Sequence[Band]) -> None:

@@ -10,6 +10,7 @@ from billing.working import Operand, Ref, Steps, Term
 
 LABEL = "Tiered"
 HELP = "Each band of the quantity costs its own rate: the first 100 units at one price, what is above at another."
+COUNTS = False
 
 
 @dataclass(frozen=True, kw_only=True)

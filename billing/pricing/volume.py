@@ -13,6 +13,7 @@ from billing.working import Ref, Steps, Term
 
 LABEL = "Volume"
 HELP = "All units cost the rate of the band that the whole quantity reaches."
+COUNTS = False
 
 
 @dataclass(frozen=True, kw_only=True)

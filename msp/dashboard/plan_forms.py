@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 from django.http import QueryDict
 
@@ -20,20 +20,23 @@ from billing.days import DayValue, month_of
 from billing.metering import METERS, measure, read_meter_params
 from billing.metrics import BY_NAME
 from billing.models import Plan
-from billing.money import CURRENCIES
+from billing.money import CURRENCIES, round_money
 from billing.params import BadParams, ParamField, fields_of
-from billing.plans import PlanDraft, draft_of
-from billing.pricing import PRICES, read_price_params
-from billing.pricing.rate import PlanTerms, rate
+from billing.plans import PlanDraft, draft_of, terms_of
+from billing.pricing import PRICES
+from billing.pricing.priced import Thing
+from billing.pricing.rate import Base, Rated, rate, rate_percentage
 from billing.units import UNITS, size_of
 from billing.working import explain
 from msp.dashboard.form_pages import sentence
 from msp.dashboard.forms import BadField, Field
 from msp.dashboard.typing_in import read_one, read_typed
 
+AMOUNTS = ("allowance", "allowance_each", "minimum", "maximum")
 ROWS_AT_FIRST, MOST_ROWS = 2, 30
 #: Settings of a row that need not be typed: each band begins where the one before ends.
 FOLLOWS = ("above",)
+IF_EMPTY = {"quantity_places": 3, "carry_days": 3, "quantity_rounding": "half-up", "allowance_per": "selection"}
 #: What the names of the meter's inputs begin with, so that they never meet a price's.
 OF_METER = "meter-"
 MOST_PREVIEWED = Decimal(10) ** 9
@@ -44,6 +47,7 @@ POOLS = (
     ("selection", "each selection metered by itself, then added up"),
 )
 METRIC_CHOICES = tuple((name, f"{metric.label}: {metric.help}") for name, metric in BY_NAME.items())
+ROUNDING_WORDS = (("half-up", "half up"), ("up", "always up"), ("down", "always down"))
 STARTS = (("first_good", "the first measurement"), ("agreed", "the day the subscription starts"))
 
 
@@ -133,8 +137,14 @@ _BASICS = (
           help="GB is 10^9 bytes, GiB is 2^30; each is for what is counted."),
     Field("price", "Price", kind="choice", choices=_choices(PRICES), required=True),
     Field("allowance", "Included free of charge", kind="decimal", minimum=0, help="In the unit; taken off first."),
+    Field("allowance_each", "Included for each", kind="decimal", minimum=0,
+          help="In the unit, for each selection or machine that is covered; all of it is one pool."),
+    Field("allowance_per", "That is, for each", kind="choice", choices=_same(get_args(Thing))),
     Field("minimum", "Least charge a month", kind="decimal", minimum=0),
+    Field("maximum", "Largest charge a month", kind="decimal", minimum=0, help="Empty or 0: no such limit."),
     Field("quantity_places", "Decimals of the size", kind="number", minimum=0, maximum=6),
+    Field("quantity_rounding", "Rounding of the size", kind="choice", choices=ROUNDING_WORDS,
+          help="Once, before the price; the amount is always rounded half up, once a line."),
     Field("carry_days", "Late days that are carried", kind="number", minimum=0, maximum=366, unit="days",
           help="A day that was due and brought no figure is charged by the last one for so long, then it is held."),
     Field("pool", "Several selections", kind="choice", choices=POOLS, required=True),
@@ -148,7 +158,7 @@ def read_plan(typed: QueryDict, *, is_new: bool) -> tuple[str, PlanDraft]:
     code = values.pop("code", "") or ""
     price_params = read_price_inputs(values["price"], typed)
     meter_params = read_meter_inputs(values["meter"], typed)
-    defaults = {"allowance": Decimal(0), "minimum": Decimal(0), "quantity_places": 3, "carry_days": 3}
+    defaults: dict[str, Any] = dict.fromkeys(AMOUNTS, Decimal(0)) | IF_EMPTY
     given: dict[str, Any] = {name: defaults.get(name) if value is None else value for name, value in values.items()}
     return code, PlanDraft(price_params=price_params, meter_params=meter_params, **given)
 
@@ -192,18 +202,19 @@ def _with_names(typed: QueryDict) -> QueryDict:
 
 
 def _priced(draft: PlanDraft, size: Decimal) -> Preview:
-    terms = PlanTerms(
-        price=draft.price,
-        price_params=read_price_params(draft.price, draft.price_params),
-        unit=draft.unit,
-        quantity_places=draft.quantity_places,
-        allowance=draft.allowance,
-        minimum=draft.minimum,
-    )
+    """For one selection on one machine; a percentage is taken of a line of so much money."""
+    terms = terms_of(draft)
+    if terms.is_percentage:
+        lines = Base(name="Lines of the named plans", amount=round_money(size, draft.currency))
+        return _shown(rate_percentage([lines], terms=terms, currency=draft.currency), draft)
     quantity = int(Fraction(size) * size_of(draft.unit))
     days = [DayValue(day=day, state="measured", quantity=quantity) for day in PREVIEW_MONTH.days()]
     params = read_meter_params(draft.meter, draft.meter_params)
-    rated = rate(measure(draft.meter, days, unit=draft.unit, params=params), terms=terms, currency=draft.currency)
+    measured = measure(draft.meter, days, unit=draft.unit, params=params)
+    return _shown(rate(measured, terms=terms, currency=draft.currency), draft)
+
+
+def _shown(rated: Rated, draft: PlanDraft) -> Preview:
     return Preview(amount=rated.amount, currency=draft.currency, steps=tuple(explain(rated.working)))
 
 
@@ -276,7 +287,7 @@ def _read_rows(each: ParamField, typed: QueryDict) -> list[dict[str, Any]]:
         inputs = {item.name: (item, _price_field(item, prefix=f"{each.name}-{place}-")) for item in _row_items(each)}
         values = {name: _stored(item, read_one(shown, typed)) for name, (item, shown) in inputs.items()}
         rows.append({name: value for name, value in values.items() if value is not None})
-    return rows
+    return [row for row in rows if row] if len(_row_items(each)) == 1 else rows
 
 
 def press(typed: QueryDict) -> QueryDict:
@@ -318,6 +329,7 @@ def _typed_at_first(currency: str) -> QueryDict:
         {"currency": currency, "metric": "protected", "meter": "daily_average", "unit": "GB", "price": "tiered"}
     )
     typed.update({"quantity_places": "3", "carry_days": "3", "pool": "subscription", "starts_with": "first_good"})
+    typed.update({"quantity_rounding": "half-up", "allowance_per": "selection"})
     typed.update({"tiers-1-up_to": "100", "preview_size": "121"})
     return typed
 

@@ -45,9 +45,56 @@ def test_a_setting_left_out_has_its_default(world: World, cashier: Browser) -> N
     assert Plan.objects.of(world.tenant).get(code="gold").meter_params == {"figure": "last"}
 
 
+EXAMPLES: dict[str, dict[str, str]] = {
+    "committed": {"committed_quantity": "500", "unit_price": "0.04", "overage_price": "0.06"},
+    "machine_and_size": {"fee": "5", "unit_price": "0.05", "per": "machine"},
+    "percentage": {"percent": "15", "plans-1-code": "base", "plans-2-code": ""},
+}
+
+
+@pytest.mark.parametrize(
+    ("price", "amount"),
+    [("committed", "20.00 EUR"), ("machine_and_size", "11.05 EUR"), ("percentage", "18.15 EUR")],
+)  # 121 GB: the commitment of 500 x 0.04; 5 + 121 x 0.05; 15 % of lines of 121 EUR
+def test_every_price_is_typed_previewed_stored_and_shown_again(
+    world: World, cashier: Browser, price: str, amount: str
+) -> None:
+    assert cashier.post(reverse("plan-new"), PLAN | {"code": "base"}).status_code == 302
+    typed = PLAN | {"price": price} | EXAMPLES[price]
+    assert amount in text_of(cashier.post(reverse("plan-preview"), typed))
+    assert cashier.post(reverse("plan-new"), typed).status_code == 302
+    plan = Plan.objects.of(world.tenant).get(code="gold")
+    form = cashier.get(reverse("plan-version", args=[plan.uid])).content.decode()
+    for name, value in EXAMPLES[price].items():
+        if value:
+            assert f'name="{name}"' in form
+            assert f'value="{value}"' in form
+    assert cashier.get(reverse("plans")).status_code == 200
+
+
+def test_limits_and_rounding_are_typed_and_listed(world: World, cashier: Browser) -> None:
+    limits = {"maximum": "90", "allowance_each": "50", "allowance_per": "machine", "quantity_rounding": "up"}
+    assert cashier.post(reverse("plan-new"), PLAN | limits).status_code == 302
+    plan = Plan.objects.of(world.tenant).get(code="gold")
+    assert (plan.maximum, plan.allowance_each, plan.allowance_per, plan.quantity_rounding) == (90, 50, "machine", "up")
+    listed = text_of(cashier.get(reverse("plans")))
+    assert "50 GB for each machine" in listed
+    assert "at most 90 EUR" in listed
+    form = cashier.get(reverse("plan-version", args=[plan.uid])).content.decode()
+    assert '<option value="up" selected' in form
+
+
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
+        ({"minimum": "10", "maximum": "9"}, "9 is less than the minimum, which is 10."),
+        ({"price": "percentage", "percent": "15", "plans-1-code": "other"}, "There is no plan other."),
+        ({"price": "percentage", "percent": "15", "plans-1-code": ""}, "Name at least one plan."),
+        ({"price": "percentage", "percent": "0", "plans-1-code": "base"}, "This must be above 0"),
+        (
+            {"price": "committed", "committed_quantity": "0", "unit_price": "1", "overage_price": "1"},
+            "A commitment must be more than nothing",
+        ),
         ({"meter": "count"}, "The meter counts things: choose the unit each."),
         ({"unit": "each"}, "Sizes are billed in a unit of bytes"),
         ({"meter": "count", "unit": "each", "pool": "selection"}, "Things are counted together"),

@@ -28,9 +28,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "volume": TIERS,
     "block": {"block_size": "50", "block_price": "4"},
     "flat": {"fee": "49"},
+    "committed": {"committed_quantity": "100", "unit_price": "0.04", "overage_price": "0.06"},
+    "machine_and_size": {"fee": "5", "unit_price": "0.05"},
+    "percentage": {"percent": "15", "plans": [{"code": "backup"}]},
 }
 QUANTITIES = st.decimals(0, 10**6, places=3)
 PRICE_NAMES = st.sampled_from(sorted(PRICES))
+#: Prices of a size; a percentage is taken of other lines.
+SIZE_PRICES = st.sampled_from(sorted(set(PRICES) - {"percentage"}))
 
 
 def priced(price: str, quantity: str | Decimal, *, currency: str = "EUR", settings: object = None) -> Decimal:
@@ -220,7 +225,7 @@ def test_proration_takes_the_whole_charge_minimum_and_allowance_included() -> No
 
 @given(
     quantity=st.decimals(0, 5000, places=3),
-    price=PRICE_NAMES,
+    price=SIZE_PRICES,
     allowance=st.decimals(0, 200, places=2),
     minimum=st.decimals(0, 50, places=2),
     split=st.integers(0, 31),
@@ -250,7 +255,7 @@ def test_two_halves_of_a_real_month_cost_what_the_month_costs() -> None:
 
 @given(
     sizes=st.dictionaries(st.sampled_from(MARCH.days()), st.integers(0, 10**13), min_size=31, max_size=31),
-    price=PRICE_NAMES,
+    price=SIZE_PRICES,
     places=st.integers(0, 6),
     allowance=st.decimals(0, 200, places=2),
     minimum=st.decimals(0, 50, places=2),
@@ -282,6 +287,10 @@ def test_every_line_recomputes_from_its_working_alone(
         ({"quantity_rounding": "even"}, "quantity_rounding"),
         ({"allowance": Decimal(-1)}, "allowance"),
         ({"minimum": Decimal(-1)}, "minimum"),
+        ({"maximum": Decimal(-1)}, "maximum"),
+        ({"minimum": Decimal(10), "maximum": Decimal("9.99")}, "maximum"),
+        ({"allowance_each": Decimal(-1)}, "allowance_each"),
+        ({"allowance_per": "client"}, "allowance_per"),
     ],
 )
 def test_plan_terms_that_cannot_be_are_refused(more: dict[str, Any], field: str) -> None:
