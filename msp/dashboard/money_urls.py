@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("billing/invoices/<uuid:uid>/", invoices.show_invoice, name="invoice"),
     path("billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/", invoices.show_line, name="invoice-line"),
     path("billing/invoices/<uuid:uid>/days.csv", invoices.download_annex, name="invoice-annex"),
+    path("billing/invoices/<uuid:uid>/<slug:syntax>.xml", invoices.download_einvoice, name="invoice-xml"),
     path("billing/invoices/<uuid:uid>/finalise/", invoices.finalise, name="invoice-finalise"),
     path("billing/invoices/<uuid:uid>/decide/", invoices.decide, name="invoice-decide"),
     path("billing/invoices/<uuid:uid>/void/", invoices.void, name="invoice-void"),
