@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfoNotFoundError
@@ -87,8 +87,24 @@ def _due(covered: Covered, ledger: Ledger, known: Figures, *, period: Period) ->
     job = ledger.job_on(covered.selection.pk, period.last_day - timedelta(days=1))
     schedule = job.schedule if job else ""
     zone = (job.timezone if job else "") or covered.client.timezone
+    figures = [*known.counted, *([known.before] if known.before else [])]
+    if job is None and figures and all(figure.job_id is None for figure in figures):
+        return set()  # measured by hand alone: each figure stands until the next
     inside = _due_between(schedule, zone, period.first_day, period.last_day - timedelta(days=1))
-    return set(inside) | _due_between(schedule, zone, first, period.first_day - timedelta(days=1))
+    due = set(inside) | _due_between(schedule, zone, first, period.first_day - timedelta(days=1))
+    if any(figure.job_id is None and figure.basis == "agreed" for figure in figures):
+        due = {day for day in due if not _is_agreed(day, figures)}
+    return due
+
+
+def _is_agreed(day: date, figures: Sequence[Figure]) -> bool:
+    """Whether the last figure up to this day was agreed upon: it stands until the next, whatever was due."""
+    last = max((each for each in figures if each.local_day <= day), key=_order, default=None)
+    return last is not None and last.basis == "agreed"
+
+
+def _order(figure: Figure) -> tuple[date, datetime, str]:
+    return figure.local_day, figure.measured_at, figure.run_key
 
 
 @lru_cache(maxsize=65536)
@@ -155,7 +171,7 @@ def _implausible(covered: Covered, shocks: Sequence[tuple[Figure, Figure]]) -> H
 
 
 def _sequence(known: Figures) -> list[Figure]:
-    inside = sorted(known.counted, key=lambda figure: (figure.local_day, figure.measured_at, figure.run_key))
+    inside = sorted(known.counted, key=_order)
     return [known.before, *inside] if known.before else inside
 
 

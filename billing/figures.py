@@ -62,7 +62,9 @@ class Choice:
     basis: str
 
     def takes(self, figure: Figure) -> bool:
-        """Whether this figure is billed: by the measuring job, and counted as approved."""
+        """Whether this figure is billed: by the measuring job, and counted as approved; or given by a person."""
+        if figure.job_id is None:
+            return True
         return self.measures(figure) and (figure.metric != "protected" or self.basis in ("", figure.basis))
 
     def measures(self, figure: Figure) -> bool:
@@ -138,8 +140,8 @@ CROSS JOIN unnest(%(metrics)s::text[]) AS m(metric)
 CROSS JOIN LATERAL (
     SELECT {COLUMNS} FROM billing_usageentry e
     WHERE e.selection_id = w.selection_id AND e.metric = m.metric AND e.local_day < %(first_day)s
-      AND (w.job_id IS NULL OR e.job_id = w.job_id)
-      AND (w.basis = '' OR e.metric <> 'protected' OR e.basis = w.basis) AND {EFFECTIVE}
+      AND (e.job_id IS NULL OR w.job_id IS NULL OR e.job_id = w.job_id)
+      AND (e.job_id IS NULL OR w.basis = '' OR e.metric <> 'protected' OR e.basis = w.basis) AND {EFFECTIVE}
     ORDER BY e.local_day DESC, e.measured_at DESC, e.run_key DESC LIMIT 1) AS x
 UNION ALL
 SELECT 'first', x.* FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(selection_id bigint, job_id bigint, basis text)

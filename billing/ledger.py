@@ -7,17 +7,38 @@ of one source apart. Two statements whatever the number of measurements. The sam
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import connection
 
+from billing.metrics import BY_NAME
+from billing.models import UsageNames
 from msp.backups.runs import Measurement
 
 #: The figures of one measurement, by metric.
 FIGURES = (("protected", "protected_bytes"), ("stored", "stored_bytes"), ("transferred", "transferred_bytes"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalFigure:
+    """A figure of a selection and day that came without a run; ``quantity`` None withdraws the one before.
+
+    ``measured_at`` is the end of the day it is about; ``names`` are pairs of what a thing is known by and its name.
+    """
+
+    selection_id: int
+    client_id: int
+    metric: str
+    day: date
+    measured_at: datetime
+    quantity: int | None
+    basis: str
+    origin: str
+    reason: str
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,15 +56,16 @@ ENTER = """
 WITH given AS (
     SELECT DISTINCT ON (source, metric) *
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(
-        place int, source text, metric text, quantity bigint, basis text, job_id bigint, selection_id bigint,
-        client_id bigint, run_key text, run_month date, measured_at timestamptz, reason text)
+        place int, source text, metric text, quantity bigint, unit text, basis text, job_id bigint,
+        selection_id bigint, client_id bigint, run_key text, run_month date, measured_at timestamptz, reason text,
+        names jsonb)
     ORDER BY source, metric, place DESC
 ), dated AS (
     SELECT g.*, t.id AS tenant_id, (g.measured_at AT TIME ZONE t.timezone)::date AS local_day
     FROM given g JOIN tenants_tenant t ON t.id = %(tenant)s
 ), placed AS (
-    SELECT d.tenant_id, d.source, d.metric, d.quantity, d.basis, d.job_id, d.run_key, d.run_month, d.measured_at,
-           d.reason, d.local_day, s.selection_id, c.client_id, r.reseller_id
+    SELECT d.tenant_id, d.source, d.metric, d.quantity, d.unit, d.basis, d.job_id, d.run_key, d.run_month,
+           d.measured_at, d.reason, d.names, d.local_day, s.selection_id, c.client_id, r.reseller_id
     FROM dated d
     CROSS JOIN LATERAL (SELECT coalesce((
         SELECT x.selection_id FROM backups_jobselectionspan x
@@ -60,15 +82,19 @@ WITH given AS (
 ), compared AS (
     SELECT p.*, e.revision AS last_revision, e.quantity AS last_quantity, e.basis AS last_basis,
            e.selection_id AS last_selection, e.client_id AS last_client, e.reseller_id AS last_reseller,
-           e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month
+           e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month, n.names AS last_names
     FROM placed p LEFT JOIN LATERAL (
         SELECT * FROM billing_usageentry u
         WHERE u.tenant_id = p.tenant_id AND u.source = p.source AND u.metric = p.metric
         ORDER BY u.revision DESC LIMIT 1) e ON true
+    LEFT JOIN LATERAL (
+        SELECT k.names FROM billing_usagenames k
+        WHERE p.names IS NOT NULL AND k.tenant_id = p.tenant_id AND k.source = p.source AND k.metric = p.metric
+          AND k.revision = e.revision) n ON true
 )
 INSERT INTO billing_usageentry (tenant_id, source, metric, revision, quantity, unit, basis, selection_id, client_id,
     reseller_id, job_id, run_key, run_month, local_day, measured_at, known_at, reason)
-SELECT tenant_id, source, metric, coalesce(last_revision + 1, 0), quantity, 'byte',
+SELECT tenant_id, source, metric, coalesce(last_revision + 1, 0), quantity, unit,
     CASE WHEN quantity IS NULL THEN last_basis ELSE basis END,
     CASE WHEN quantity IS NULL THEN last_selection ELSE selection_id END,
     CASE WHEN quantity IS NULL THEN last_client ELSE client_id END,
@@ -81,8 +107,10 @@ SELECT tenant_id, source, metric, coalesce(last_revision + 1, 0), quantity, 'byt
 FROM compared
 WHERE CASE WHEN quantity IS NULL THEN last_quantity IS NOT NULL
       ELSE (quantity, basis, selection_id, client_id, reseller_id, measured_at)
-           IS DISTINCT FROM (last_quantity, last_basis, last_selection, last_client, last_reseller, last_measured) END
+           IS DISTINCT FROM (last_quantity, last_basis, last_selection, last_client, last_reseller, last_measured)
+           OR (names IS NOT NULL AND names IS DISTINCT FROM last_names) END
 ORDER BY source, metric
+RETURNING source, metric, revision
 """
 
 FIRST_MEASURED = """
@@ -132,11 +160,34 @@ def enter_usage(tenant_id: int, measurements: Sequence[Measurement], *, now: dat
     if not measurements:
         return Entered(entries=0, first_measured=())
     values: dict[str, Any] = {"rows": json.dumps(_rows(measurements)), "tenant": tenant_id, "now": now}
+    entries = _enter(tenant_id, values, names={})
     with connection.cursor() as cursor:
-        cursor.execute(ENTER, values)
-        entries = cursor.rowcount
         cursor.execute(FIRST_MEASURED, values)
         return Entered(entries=entries, first_measured=tuple(row[0] for row in cursor.fetchall()))
+
+
+def enter_figures(tenant_id: int, figures: Sequence[PersonalFigure], *, now: datetime) -> int:
+    """Write figures that a person gave, and answer how many entries that took; the same figure again writes nothing.
+
+    The caller holds the rows of their selections: nothing else keeps two writers of one source apart.
+    """
+    rows = [_given_row(figure, place=place) for place, figure in enumerate(figures)]
+    names = {(row["source"], row["metric"]): row["names"] for row in rows if row["names"] is not None}
+    return _enter(tenant_id, {"rows": json.dumps(rows), "tenant": tenant_id, "now": now}, names=names)
+
+
+def _enter(tenant_id: int, values: dict[str, Any], *, names: Mapping[tuple[str, str], list[list[str]]]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(ENTER, values)
+        if not names:
+            return int(cursor.rowcount)
+        written = cursor.fetchall()
+    UsageNames.objects.of(tenant_id).bulk_create(
+        UsageNames(source=source, metric=metric, revision=revision, names=names[source, metric])
+        for source, metric, revision in written
+        if (source, metric) in names
+    )
+    return len(written)
 
 
 def _rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
@@ -147,12 +198,32 @@ def _rows(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
     ]
 
 
+def _given_row(figure: PersonalFigure, *, place: int) -> dict[str, Any]:
+    return {
+        "place": place,
+        "source": f"import:{figure.selection_id}:{figure.day}",
+        "metric": figure.metric,
+        "quantity": figure.quantity,
+        "unit": BY_NAME[figure.metric].unit,
+        "basis": figure.basis,
+        "job_id": None,
+        "selection_id": figure.selection_id,
+        "client_id": figure.client_id,
+        "run_key": figure.origin,
+        "run_month": None,
+        "measured_at": figure.measured_at.isoformat(),
+        "reason": figure.reason[:60],
+        "names": [list(pair) for pair in figure.names] if figure.names else None,
+    }
+
+
 def _row(measurement: Measurement, *, place: int, metric: str, quantity: int | None) -> dict[str, Any]:
     return {
         "place": place,
         "source": source_of(measurement),
         "metric": metric,
         "quantity": quantity,
+        "unit": "byte",
         "basis": measurement.basis if metric == "protected" else "",
         "job_id": measurement.job_id,
         "selection_id": measurement.selection_id,
@@ -161,4 +232,5 @@ def _row(measurement: Measurement, *, place: int, metric: str, quantity: int | N
         "run_month": measurement.filed_month.isoformat(),
         "measured_at": measurement.measured_at.isoformat(),
         "reason": measurement.reason[:60],
+        "names": None,
     }

@@ -388,3 +388,5 @@ class Collection(TenantOwned):
 
 # further models of this app, each topic in a file of its own; Django looks for them here
 from billing.models_exporting import ExportSettings as ExportSettings  # noqa: E402
+from billing.models_usage import UsageImport as UsageImport  # noqa: E402
+from billing.models_usage import UsageNames as UsageNames  # noqa: E402

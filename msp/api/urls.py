@@ -36,6 +36,7 @@ from msp.api.resources.missing import MissingView
 from msp.api.resources.shapes import MonthConverter
 from msp.api.resources.size_contracts import SizeContractView
 from msp.api.resources.usage import UsageView
+from msp.api.resources.usage_files import UsageFilesView
 from msp.api.schema import SchemaView
 
 register_converter(MonthConverter, "month")
@@ -111,6 +112,7 @@ urlpatterns: list[URLPattern] = [
     path("invoices/<uuid:uid>", invoices.InvoiceView.as_view()),
     path("invoice-lines/<uuid:uid>/explain", invoices.LineExplainView.as_view()),
     path("usage", UsageView.as_view()),
+    path("usage-files", UsageFilesView.as_view()),
     path("size-contracts/<str:version>", SizeContractView.as_view()),
     path("health/census", census.CensusView.as_view()),
     path("schema", SchemaView.as_view()),

@@ -12,6 +12,7 @@ from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_plans as plans
 from msp.dashboard.views import billing_runs as runs
 from msp.dashboard.views import billing_subscriptions as subscriptions
+from msp.dashboard.views import billing_usage as usage
 
 urlpatterns: list[URLPattern] = [
     path("billing/", invoices.list_invoices, name="invoices"),
@@ -39,6 +40,10 @@ urlpatterns: list[URLPattern] = [
     path("billing/subscriptions/<uuid:uid>/plan/", subscriptions.change_subscription, name="subscription-change"),
     path("billing/subscriptions/<uuid:uid>/end/", subscriptions.end_subscription, name="subscription-end"),
     path("billing/parties/", parties.list_parties, name="parties"),
+    path("billing/usage/", usage.list_files, name="usage-files"),
+    path("billing/usage/upload/", usage.upload, name="usage-upload"),
+    path("billing/usage/<uuid:uid>/", usage.show_file, name="usage-file"),
+    path("billing/usage/<uuid:uid>/settle/", usage.settle_file, name="usage-settle"),
     path("billing/size-contract/<str:version>/", contracts.show_size_contract, name="size-contract"),
     path("billing/sellers/new/", parties.edit_seller, name="seller-new"),
     path("billing/sellers/<uuid:uid>/", parties.edit_seller, name="seller"),

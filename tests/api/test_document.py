@@ -40,6 +40,8 @@ def read_command(command: str, values: dict[str, str]) -> tuple[str, str, Any]:
     body = words[words.index("-d") + 1] if "-d" in words else None
     method = words[words.index("-X") + 1] if "-X" in words else "GET" if body is None else "POST"
     (address,) = (word for word in words if word.startswith("HOST"))
+    if "--data-binary" in words:
+        return "POST", address.removeprefix("HOST"), words[words.index("--data-binary") + 1].encode()
     return method, address.removeprefix("HOST"), None if body is None else json.loads(body)
 
 

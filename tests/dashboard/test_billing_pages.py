@@ -61,6 +61,7 @@ def pages_of(books: Books) -> dict[str, str]:
         "bill-to": reverse("bill-to", args=[books.acme.bill_to.uid]),
         "agreement-new": reverse("agreement-new"),
         "size-contract": reverse("size-contract", args=["1"]),
+        "usage-files": reverse("usage-files"),
         "agreement": reverse("agreement", args=[books.agreement.uid]),
         "leakage": reverse("leakage"),
         "exports": reverse("exports"),
@@ -110,7 +111,7 @@ def test_others_see_no_prices(books: Books, role: str) -> None:
 def test_a_foreign_tenant_finds_none_of_it(books: Books) -> None:
     browser = browser_of(books.world.stranger)
     mine = ("invoices", "runs", "plans", "plan-new", "subscriptions", "subscription-new", "parties", "seller-new",
-            "bill-to-new", "agreement-new", "exports", "size-contract", "leakage")  # fmt: skip
+            "bill-to-new", "agreement-new", "exports", "size-contract", "usage-files", "leakage")  # fmt: skip
     for name, address in pages_of(books).items():
         response = browser.get(address)
         assert response.status_code == (200 if name in mine else 404), name
