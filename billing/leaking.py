@@ -21,6 +21,7 @@ from billing.days import DayValue, Period
 from billing.metering import measure
 from billing.models import InvoiceLine, Plan, Subscription
 from billing.money import round_money, share
+from billing.percentages import PERCENTAGE
 from billing.plans import meter_params_of, terms_of
 from billing.pricing.rate import rate
 from billing.reviewing import Unbilled, unbilled_between
@@ -146,6 +147,7 @@ def _unplanned(tenant: Tenant, *, period: Period, now: datetime) -> Iterable[Lea
 def _plans(tenant: Tenant, client_ids: Collection[int]) -> tuple[dict[int, Plan], Plan | None]:
     """The plan that each client is on with something else, and the one that most clients are on."""
     running = Subscription.objects.of(tenant).filter(layer="retail", ends_on__isnull=True).select_related("plan")
+    running = running.exclude(plan__price=PERCENTAGE)
     own: dict[int, Plan] = {}
     counted: Counter[int] = Counter()
     plans: dict[int, Plan] = {}

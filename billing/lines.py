@@ -84,7 +84,7 @@ def compose_line(
     if not charged:
         return Composed(None, held)
     try:
-        rated = _rated(subscription, charged, period=period, accept_missing=_accepted(charged, decisions))
+        rated = rated_of(subscription, charged, period=period, accept_missing=_accepted(charged, decisions))
     except BadParams as bad:
         broken = Held(f"Plan {plan} cannot be computed: {bad}.", (f"plan:{plan.pk}",))
         return Composed(None, (*held, broken))
@@ -117,15 +117,16 @@ def _uncarried(subscription: Subscription, rated: Rated, accepted: AcceptMissing
     return (Held(sentence, tuple(f"missing:{subscription.pk}:uncarried:{day}" for day in days)),)
 
 
-def _rated(
+def rated_of(
     subscription: Subscription,
     charged: Sequence[DecidedDays],
     *,
     period: Period,
     accept_missing: AcceptMissing | None,
 ) -> Rated:
+    """What a subscription's plan charges for these days."""
     plan = subscription.plan
-    measured = _measured(plan, charged, params=meter_params_of(plan, accept_missing=accept_missing))
+    measured = measured_of(plan, charged, params=meter_params_of(plan, accept_missing=accept_missing))
     share = Fraction(measured.billable_days, len(period))
     if METERS[plan.meter].WHOLE:
         share = running_share(subscription, period=period)
@@ -145,7 +146,8 @@ def _covering(plan: Plan, charged: Sequence[DecidedDays], *, of_days: int) -> Co
     return Covering(selection_days=numbers[0], machine_days=numbers[1], days=of_days)
 
 
-def _measured(plan: Plan, charged: Sequence[DecidedDays], *, params: Any) -> Measured:
+def measured_of(plan: Plan, charged: Sequence[DecidedDays], *, params: Any) -> Measured:
+    """What a plan's meter makes of these days."""
     days: Mapping[str, Sequence[DayValue]] = {each.covered.name: each.days for each in charged}
     things = things_of(plan, charged)
     if things:

@@ -24,6 +24,7 @@ Terms = dict[str, Any]
 #: UN/ECE Recommendation 20; what is counted one by one, or has no code, is a piece.
 UNIT_CODES: Mapping[str, str] = {
     "byte": "AD", "MB": "4L", "MiB": "E63", "GB": "E34", "GiB": "E62", "TB": "E35", "TiB": "E61", "each": "C62",
+    "%": "P1",
 }  # fmt: skip
 PIECE = "C62"
 INVOICE, CREDIT_NOTE = "380", "381"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from msp.dashboard.views import billing_comparing as comparing
 from msp.dashboard.views import billing_contract as contracts
 from msp.dashboard.views import billing_exports as exports
 from msp.dashboard.views import billing_invoices as invoices
@@ -18,6 +19,7 @@ urlpatterns: list[URLPattern] = [
     path("billing/", invoices.list_invoices, name="invoices"),
     path("billing/invoices/<uuid:uid>/", invoices.show_invoice, name="invoice"),
     path("billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/", invoices.show_line, name="invoice-line"),
+    path("billing/invoices/<uuid:uid>/meters/", comparing.show, name="invoice-meters"),
     path("billing/invoices/<uuid:uid>/days.csv", invoices.download_annex, name="invoice-annex"),
     path("billing/invoices/<uuid:uid>/<slug:syntax>.xml", invoices.download_einvoice, name="invoice-xml"),
     path("billing/invoices/<uuid:uid>/finalise/", invoices.finalise, name="invoice-finalise"),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from billing.days import month_of
 from billing.finalising import finalise
 from billing.invoicing import draft_run, redraft
+from billing.leaking import find_leaks
 from billing.models import Invoice, Plan
 from billing.params import BadParams
 from billing.plans import PlanDraft, draft_of, make_plan, new_version
@@ -114,8 +116,10 @@ def test_without_a_line_to_take_it_of_nothing_is_charged(month: Month, world: Wo
     month.measure(world.job, october(10 * GB))
     run = draft_run(month.tenant, month.seller, first_day=OCTOBER, actor=ACTOR, now=NOVEMBER)
     assert not Invoice.objects.of(month.tenant).filter(run=run).exists()
-    # and what is protected on no plan of sizes is still told
+    # and what is protected on no plan of sizes is still told, and no percentage is its price
     assert [each.selection for each in unbilled(month.tenant, run)] == ["backup01: files"]
+    (leak,) = find_leaks(month.tenant, period=month_of(2026, 10), flagged={}, now=NOVEMBER)
+    assert (leak.kind, leak.amount) == ("unplanned", None)
 
 
 def test_a_change_of_the_base_is_a_change_of_the_share_and_a_second_run_writes_nothing(

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.comparing import compare_line
 from billing.explaining import explain_line
 from billing.queries import invoice_page
 from msp.api import queries
@@ -116,6 +117,18 @@ class ProvenSelectionSerializer(serializers.Serializer[Any]):
     days = ProvenDaySerializer(many=True)
 
 
+class ComparedMeterSerializer(serializers.Serializer[Any]):
+    """What a meter would have made of the same days, on the terms of the line's plan."""
+
+    meter = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field here, not the label of a field
+    quantity = serializers.DecimalField(max_digits=30, decimal_places=6)
+    unit = serializers.CharField()
+    amount = MoneyField(allow_null=True, help_text="Null where the plan has no price for such a quantity.")
+    difference = MoneyField(allow_null=True, help_text="The amount minus what was billed.")
+    is_used = serializers.BooleanField(help_text="Whether it is the plan's own meter.")
+
+
 class LineExplainedSerializer(LineSerializer):
     """A line from its amount down to the days, runs and receipts it rests on."""
 
@@ -124,6 +137,7 @@ class LineExplainedSerializer(LineSerializer):
     state = WordField(STATES)
     days = ChargedDaySerializer(many=True)
     selections = ProvenSelectionSerializer(many=True)
+    meters = ComparedMeterSerializer(many=True, help_text="What each meter would have billed; computed, not stored.")
 
 
 class InvoiceDetailSerializer(serializers.Serializer[Any]):
@@ -253,6 +267,17 @@ EXPLAINED = changed(
             "days": [PROVEN_DAY],
         }
     ],
+    meters=[
+        {
+            "meter": "peak_day",
+            "label": "Peak day",
+            "quantity": "420.000000",
+            "unit": "GB",
+            "amount": "35.6000",
+            "difference": "1.6000",
+            "is_used": False,
+        }
+    ],
 )
 
 
@@ -298,8 +323,8 @@ class InvoiceView(MoneyView):
 class LineExplainView(MoneyView):
     @described(
         "Explain an invoice line",
-        "From the amount down: steps, days, and for each day the run and the receipt that prove it. Needs the scope "
-        "billing.",
+        "From the amount down: steps, days, and for each day the run and the receipt that prove it; and what other "
+        "meters would have billed for the same days. Needs the scope billing.",
         name="invoice_lines_explain",
         tag="Invoices",
         answer=LineExplainedSerializer,
@@ -309,4 +334,6 @@ class LineExplainView(MoneyView):
     def get(self, request: Request, uid: UUID) -> Response:
         self.query()
         found(queries.has_line(self.caller.reach, uid) or None)
-        return Response(LineExplainedSerializer(explain_line(self.caller.tenant, uid)).data)
+        told = vars(explain_line(self.caller.tenant, uid))
+        meters = compare_line(self.caller.tenant, uid).meters
+        return Response(LineExplainedSerializer(told | {"meters": meters}).data)

@@ -15,6 +15,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from billing import finalising, invoicing, verifying
+from billing.comparing import compare_line
 from billing.einvoicing import SYNTAXES, Syntax, einvoice
 from billing.explaining import ExplainedLine
 from billing.models import Invoice
@@ -26,6 +27,7 @@ from msp.dashboard.money_format import in_unit
 from msp.dashboard.permits import INVOICES, MONEY, action, needs
 from msp.dashboard.scope import StaffRequest, found
 from msp.dashboard.typing_in import free_text
+from msp.dashboard.views.billing_comparing import bars
 
 LIST_LIMIT = 200
 STATES = (("", "All"), ("draft", "Drafts"), ("final", "Final"), ("void", "Void"))
@@ -63,8 +65,10 @@ def show_line(request: StaffRequest, uid: uuid.UUID, line_uid: uuid.UUID) -> Htt
     """The working of one line, as a page or, for htmx, alone."""
     page = money.page_of_invoice(request.scope, uid)
     line = found(next((each for each in page.lines if each.uid == line_uid), None), "line")
-    template = "billing/working.html" if request.htmx else "billing/line.html"
-    return render(request, template, {"page": page, "line": line})
+    if request.htmx:
+        return render(request, "billing/working.html", {"page": page, "line": line})
+    compared = bars(compare_line(request.scope.tenant, line_uid).meters)
+    return render(request, "billing/line.html", {"page": page, "line": line, "bars": compared})
 
 
 @needs(INVOICES)

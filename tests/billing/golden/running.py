@@ -16,7 +16,7 @@ from typing import Any
 from billing.coverage import Covered
 from billing.days import Measurement, Period, billable_days, fill_days, month_of
 from billing.deciding_days import DecidedDays
-from billing.lines import ComposedLine, _rated
+from billing.lines import ComposedLine, rated_of
 from billing.metering import METERS
 from billing.models import Agreement, BillTo, Plan, Subscription
 from billing.money import round_money
@@ -107,7 +107,7 @@ def _of_sizes(case: Case, line: Line, subscription: Subscription, period: Period
     accepted: Any = case.accept_missing or None
     decided = [_decided(each, subscription, line, place, period) for place, each in enumerate(line.selections)]
     charged = [each for each in decided if billable_days(each.days)]
-    rated = _rated(subscription, charged, period=period, accept_missing=accepted)
+    rated = rated_of(subscription, charged, period=period, accept_missing=accepted)
     assert rated.working["held_days"] == [], "a golden case leaves nothing to decide"
     return _composed(case, subscription, rated)
 
