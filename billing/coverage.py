@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ from django.db.models import Q
 
 from billing.days import Period, days_within
 from billing.models import Subscription
+from billing.standing import States, read_states
 from msp.estate.models import ClientResellerSpan, ClientStateSpan, SelectionClientSpan
 
 Interval = tuple[date, date | None]
@@ -28,13 +29,15 @@ Interval = tuple[date, date | None]
 class Covered:
     """One selection under one subscription: its client (the first of the period) and the days it is charged for.
 
-    ``name`` is what pooled days and workings call it: unique within the subscription.
+    ``name`` is what pooled days and workings call it: unique within the subscription. ``states`` are those in which it
+    was not simply active.
     """
 
     selection: Any
     client: Any
     name: str
     days: frozenset[date]
+    states: States = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Ownership:
     clients_of: Mapping[int, Sequence[tuple[int, Interval]]]
     active: Mapping[int, Sequence[Interval]]
     apart: Mapping[int, Sequence[Interval]]
+    suspended: Mapping[int, Sequence[Interval]]
+    states: Mapping[int, States]
 
 
 def subscriptions_of(
@@ -67,7 +72,7 @@ def subscriptions_of(
 
 
 def ownership_of(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Period) -> Ownership:
-    """The links that these subscriptions need, in four queries."""
+    """The links that these subscriptions need, in five queries."""
     clients_of = _clients_of_resellers(tenant_id, [each.reseller_id for each in subscriptions], period=period)
     client_ids = {each.client_id for each in subscriptions if each.client_id}
     client_ids |= {client_id for spans in clients_of.values() for client_id, _ in spans}
@@ -77,12 +82,15 @@ def ownership_of(tenant_id: int, subscriptions: Sequence[Subscription], *, perio
     for span in spans.select_related("selection__machine", "client").order_by("selection_id", "since"):
         selections_of[span.client_id].append((span.selection, (span.since, span.until)))
         owners_of[span.selection_id].append((span.client, (span.since, span.until)))
+    of_state = _client_states(tenant_id, client_ids, period=period)
     return Ownership(
         selections_of=selections_of,
         owners_of=owners_of,
         clients_of=clients_of,
-        active=_active_spans(tenant_id, client_ids, period=period),
+        active=of_state["active"],
         apart=_apart(tenant_id, list(owners_of), period=period),
+        suspended=of_state["suspended"],
+        states=read_states(tenant_id, (one for found in selections_of.values() for one, _ in found), period=period),
     )
 
 
@@ -91,16 +99,23 @@ def covered_by(subscription: Subscription, links: Ownership, *, period: Period) 
     running = _running(subscription)
     days: dict[int, set[date]] = defaultdict(set)
     found: dict[int, tuple[Any, Any]] = {}
+    charges_suspended = subscription.plan.charge_suspended == "yes"
+    suspended: dict[int, list[Interval]] = defaultdict(list)
     for client_id, of_client in _clients(subscription, links):
+        paused = links.suspended.get(client_id, ()) if charges_suspended else ()
         for selection, owned in links.selections_of.get(client_id, ()):
             if subscription.selection_id not in (None, selection.pk):
                 continue
-            within = _all_of(running, [of_client], [owned], links.active.get(client_id, ()))
+            within = _all_of(running, [of_client], [owned], [*links.active.get(client_id, ()), *paused])
             apart = days_within(links.apart.get(selection.pk, ()) if _pools(subscription) else ())
             charged = {day for day in period.days() if within(day) and not apart(day)}
             days[selection.pk] |= charged
+            suspended[selection.pk] += paused
             found.setdefault(selection.pk, (selection, _client(links, selection.pk, client_id)))
-    return _named([(*found[key], frozenset(days[key])) for key in found if days[key]], subscription)
+    named = _named([(*found[key], frozenset(days[key])) for key in found if days[key]], subscription)
+    if not (links.states or charges_suspended):
+        return named
+    return tuple(_with_states(each, links, suspended[each.selection.pk]) for each in named)
 
 
 def running_days(subscription: Subscription, *, period: Period) -> frozenset[date]:
@@ -122,6 +137,12 @@ def _named(found: Iterable[tuple[Any, Any, frozenset[date]]], subscription: Subs
         taken.add(name)
         covered.append(Covered(selection=selection, client=client, name=name, days=days))
     return tuple(covered)
+
+
+def _with_states(covered: Covered, links: Ownership, suspended: Sequence[Interval]) -> Covered:
+    """Its own states, and the days on which its client was suspended where those are charged too."""
+    own = links.states.get(covered.selection.pk, ())
+    return replace(covered, states=(*own, *(("suspended", interval) for interval in suspended)))
 
 
 def _clients(subscription: Subscription, links: Ownership) -> Iterable[tuple[int, Interval]]:
@@ -166,12 +187,15 @@ def _clients_of_resellers(
     return clients
 
 
-def _active_spans(tenant_id: int, client_ids: Iterable[int], *, period: Period) -> dict[int, list[Interval]]:
-    spans = ClientStateSpan.objects.of(tenant_id).filter(_within(period), client_id__in=client_ids, state="active")
-    active: dict[int, list[Interval]] = defaultdict(list)
-    for client_id, since, until in spans.values_list("client_id", "since", "until"):
-        active[client_id].append((since, until))
-    return active
+def _client_states(
+    tenant_id: int, client_ids: Iterable[int], *, period: Period
+) -> dict[str, dict[int, list[Interval]]]:
+    """When each client was active, and when suspended."""
+    of_state: dict[str, dict[int, list[Interval]]] = {"active": defaultdict(list), "suspended": defaultdict(list)}
+    spans = ClientStateSpan.objects.of(tenant_id).filter(_within(period), client_id__in=client_ids, state__in=of_state)
+    for client_id, state, since, until in spans.values_list("client_id", "state", "since", "until"):
+        of_state[state][client_id].append((since, until))
+    return of_state
 
 
 def _apart(tenant_id: int, selection_ids: Sequence[int], *, period: Period) -> dict[int, list[Interval]]:

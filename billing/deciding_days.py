@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfoNotFoundError
 from billing.coverage import Covered
 from billing.days import DayValue, Period, fill_days
 from billing.figures import Figure, Figures, Ledger
-from billing.filling import largest_so_far
+from billing.filling import fill_flow, largest_so_far
 from billing.metering import METERS
-from billing.metrics import BY_NAME
+from billing.metrics import BY_NAME, SUMMED
 from billing.models import Plan
+from billing.standing import days_in, is_undated
 from billing.taking import by_largest
 from msp.backups.schedule import BadSchedule, due_days, parse_schedule
 
@@ -52,14 +53,12 @@ def decide_days(covered: Covered, ledger: Ledger, *, plan: Plan, period: Period)
     known = ledger.of(covered.selection.pk, plan.metric)
     billable = _billable(covered, known, plan=plan)
     before = None if known.before is None else known.before.as_measurement()
-    days = fill_days(
-        [figure.as_measurement() for figure in known.counted],
-        period=period,
-        billable=billable,
-        due=_due(covered, ledger, known, period=period),
-        carry_days=plan.carry_days,
-        before=before,
-    )
+    measured = [figure.as_measurement() for figure in known.counted]
+    due = _due(covered, ledger, known, period=period)
+    if plan.metric in SUMMED:
+        days = fill_flow(measured, period=period, billable=billable, due=due)
+    else:
+        days = fill_days(measured, period=period, billable=billable, due=due, carry_days=plan.carry_days, before=before)
     if METERS[plan.meter].TAKES == "largest":
         days = by_largest(days, [figure.as_measurement() for figure in known.largest])
     if plan.metric == "protected_largest":
@@ -69,14 +68,23 @@ def decide_days(covered: Covered, ledger: Ledger, *, plan: Plan, period: Period)
 
 
 def _billable(covered: Covered, known: Figures, *, plan: Plan) -> frozenset[date]:
-    """Charged days: from the first figure on if the plan or seeding says so, to the last one of what has ended."""
+    """Charged days: from the first figure on if the plan says so, without those on which it had ended or was paused."""
     days = covered.days
-    if plan.starts_with == "first_good" or covered.selection.state == "seeding":
+    if plan.starts_with == "first_good":
         days = frozenset(day for day in days if known.first_day is not None and day >= known.first_day)
-    if covered.selection.state in ("suspended", "retired"):
-        last = max((figure.local_day for figure in known.counted), default=None)
-        days = frozenset(day for day in days if last is not None and day <= last)
-    return days
+    return days - _spared(covered, known, plan=plan) if covered.states else days
+
+
+def _spared(covered: Covered, known: Figures, *, plan: Plan) -> frozenset[date]:
+    """Days that its state and the plan spare; without a day since when, it ended with its last figure."""
+    spared = set() if plan.charge_seeding == "always" else set(days_in(covered.states, "seeding", covered.days))
+    if plan.charge_seeding == "first_figure":
+        spared = {day for day in spared if known.first_day is None or day < known.first_day}
+    last = max((figure.local_day for figure in known.counted), default=date.min)
+    for state in ("retired", *(("suspended",) if plan.charge_suspended == "no" else ())):
+        ended = days_in(covered.states, state, covered.days)
+        spared |= {day for day in ended if day > last} if is_undated(covered.states, state) else ended
+    return frozenset(spared)
 
 
 def _due(covered: Covered, ledger: Ledger, known: Figures, *, period: Period) -> set[date]:
@@ -92,6 +100,8 @@ def _due(covered: Covered, ledger: Ledger, known: Figures, *, period: Period) ->
         return set()  # measured by hand alone: each figure stands until the next
     inside = _due_between(schedule, zone, period.first_day, period.last_day - timedelta(days=1))
     due = set(inside) | _due_between(schedule, zone, first, period.first_day - timedelta(days=1))
+    for quiet in ("suspended", "seeding"):
+        due -= days_in(covered.states, quiet, due)
     if any(figure.job_id is None and figure.basis == "agreed" for figure in figures):
         due = {day for day in due if not _is_agreed(day, figures)}
     return due
@@ -121,7 +131,7 @@ def _due_between(schedule: str, zone: str, first_day: date, last_day: date) -> f
 def _held(covered: Covered, ledger: Ledger, known: Figures, *, days: Sequence[DayValue], plan: Plan) -> Iterable[Held]:
     charged = {day.day for day in days if day.state != "not_billable"}
     missing = [day.day for day in days if day.state == "missing"]
-    if known.first_day is None and covered.selection.state == "active" and (missing or not charged):
+    if known.first_day is None and (missing or not charged) and not _is_paused(covered):
         yield _never(covered, ledger, plan, missing)
     elif missing:
         yield _missing(covered, ledger, known, missing)
@@ -131,6 +141,13 @@ def _held(covered: Covered, ledger: Ledger, known: Figures, *, days: Sequence[Da
     shocks = [pair for pair in pairwise(_sequence(known)) if _is_shock(*pair) and pair[1].local_day in charged]
     if shocks:
         yield _implausible(covered, shocks)
+
+
+def _is_paused(covered: Covered) -> bool:
+    """Whether it was not simply active on any of its days: then nobody expects a figure."""
+    return bool(covered.states) and all(
+        any(day in days_in(covered.states, state, covered.days) for state, _ in covered.states) for day in covered.days
+    )
 
 
 def _never(covered: Covered, ledger: Ledger, plan: Plan, missing: Sequence[date]) -> Held:

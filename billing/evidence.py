@@ -46,7 +46,8 @@ def read_proofs(tenant_id: int, figures: Iterable[Figure]) -> dict[RunKey, RunPr
     """The runs of these figures by (job id, run key); a figure without a run (an agreed one) has none."""
     wanted = {
         (job_id, each.run_key, month)
-        for each in figures
+        for figure in figures
+        for each in (figure.runs or (figure,))
         if (job_id := each.job_id) is not None and (month := each.run_month) is not None
     }
     if not wanted:
@@ -115,6 +116,7 @@ def _of_day(day: DayValue, figure: Figure | None, ledger: Ledger, proofs: Mappin
         return told
     job = ledger.jobs.get(figure.job_id or 0)
     proof = proofs.get((figure.job_id or 0, figure.run_key))
+    told |= {"runs": [_of_run(run, proofs) for run in figure.runs]} if figure.runs else {}
     return told | {
         "basis": figure.basis,
         "source": figure.source,
@@ -126,6 +128,21 @@ def _of_day(day: DayValue, figure: Figure | None, ledger: Ledger, proofs: Mappin
         "job_name": job.name if job else "",
         "run_key": figure.run_key,
         "run_month": figure.run_month.isoformat() if figure.run_month else "",
+        "run": proof.run_uid if proof else "",
+        "receipt": proof.receipt_uid if proof else "",
+        "receipt_digest": proof.digest if proof else "",
+        "facts": proof.facts if proof else "",
+    }
+
+
+def _of_run(run: Figure, proofs: Mapping[RunKey, RunProof]) -> dict[str, Any]:
+    """One of the runs that a day's figure is the sum of."""
+    proof = proofs.get((run.job_id or 0, run.run_key))
+    return {
+        "source": run.source,
+        "revision": run.revision,
+        "quantity": run.quantity,
+        "measured_at": _moment(run.measured_at),
         "run": proof.run_uid if proof else "",
         "receipt": proof.receipt_uid if proof else "",
         "receipt_digest": proof.digest if proof else "",

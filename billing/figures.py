@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import connection
 
 from billing.days import Measurement, Period
-from billing.metrics import read_of
+from billing.metrics import SUMMED, read_of
 from billing.models import MeasuringChoice
 from msp.backups.models import BackupJob
 
@@ -26,7 +27,10 @@ Key = tuple[int, str]
 
 @dataclass(frozen=True)
 class Figure:
-    """One entry of the ledger that counts. ``quantity`` in bytes."""
+    """One entry of the ledger that counts. ``quantity`` in bytes, or things.
+
+    Of what is summed over the runs of a day ``runs`` are the entries it is the sum of; the rest is the latest one's.
+    """
 
     selection_id: int
     metric: str
@@ -40,6 +44,7 @@ class Figure:
     known_at: datetime
     source: str
     revision: int
+    runs: tuple[Figure, ...] = ()
 
     def as_measurement(self) -> Measurement:
         """The same for ``billing.days``."""
@@ -127,6 +132,12 @@ WHERE e.selection_id = ANY(%(selections)s) AND e.metric = ANY(%(metrics)s)
   AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND {EFFECTIVE}
 ORDER BY e.selection_id, e.metric, e.job_id, e.local_day, e.measured_at DESC, e.run_key DESC
 """  # noqa: S608 - both parts are the constants above
+EACH_IN_PERIOD = f"""
+SELECT {COLUMNS} FROM billing_usageentry e
+WHERE e.selection_id = ANY(%(selections)s) AND e.metric = ANY(%(summed)s)
+  AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND {EFFECTIVE}
+ORDER BY e.selection_id, e.metric, e.job_id, e.local_day, e.measured_at, e.run_key
+"""  # noqa: S608
 LARGEST_IN_PERIOD = f"""
 SELECT DISTINCT ON (e.selection_id, e.metric, e.job_id, e.basis, e.local_day) {COLUMNS}
 FROM billing_usageentry e
@@ -164,21 +175,25 @@ def read_ledger(
 ) -> Ledger:
     """What was measured of these selections (by id), as known at ``cut_off``: four queries however many there are.
 
-    One more with ``largest``, which reads each day's largest figure beside the latest.
+    One more with ``largest``, which reads each day's largest figure beside the latest, and one more for what is summed.
     """
+    reads = {read_of(metric) for metric in metrics}
     choices = _choices(tenant_id, selections, cut_off=cut_off)
     values = {
         "tenant": tenant_id,
         "selections": sorted(selections),
-        "metrics": sorted({read_of(metric) for metric in metrics}),
+        "metrics": sorted(reads),
+        "summed": sorted(reads & SUMMED),
         "first_day": period.first_day,
         "last_day": period.last_day,
         "cut_off": cut_off,
         "wanted": json.dumps([_wanted(key, choices.get(key), period) for key in sorted(selections)]),
     }
     figures: dict[Key, Figures] = defaultdict(Figures)
-    for row in _rows(IN_PERIOD, values):
+    for row in _rows(IN_PERIOD, values | {"metrics": sorted(reads - SUMMED)}) if reads - SUMMED else ():
         _file(figures, choices, Figure(*row))
+    for figure in _summed(Figure(*row) for row in _rows(EACH_IN_PERIOD, values)) if reads & SUMMED else ():
+        _file(figures, choices, figure)
     for row in _rows(LARGEST_IN_PERIOD, values) if largest else ():
         _file_largest(figures, choices, Figure(*row))
     for which, *found in _rows(AROUND, values):
@@ -206,6 +221,13 @@ def _file(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Choice]], 
         known.otherwise.append(figure)
     else:
         known.beside.append(figure)
+
+
+def _summed(runs: Iterable[Figure]) -> Iterable[Figure]:
+    """One figure a day and job: the sum of its runs, which come in order; otherwise that of the last of them."""
+    for _, group in groupby(runs, key=lambda run: (run.selection_id, run.metric, run.job_id, run.local_day)):
+        of_day = tuple(group)
+        yield replace(of_day[-1], quantity=sum(run.quantity for run in of_day), runs=of_day)
 
 
 def _file_largest(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Choice]], figure: Figure) -> None:

@@ -13,13 +13,17 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """``label`` stands on lines; ``lacking`` is what a product does not report when it cannot be measured so."""
+    """``label`` stands on lines; ``lacking`` is what a product does not report when it cannot be measured so.
+
+    ``summed``: a day's figure is the sum over its runs, and a day without a run is 0; any other figure stands on.
+    """
 
     label: str
     help: str
     lacking: str
     read: str
     unit: str = "byte"
+    summed: bool = False
 
 
 BY_NAME: Mapping[str, Metric] = MappingProxyType(
@@ -53,6 +57,7 @@ BY_NAME: Mapping[str, Metric] = MappingProxyType(
             help="what was sent by the runs of a day",
             lacking="bytes sent",
             read="transferred",
+            summed=True,
         ),
         "machines": Metric(
             label="machines",
@@ -75,6 +80,9 @@ METRICS = tuple(BY_NAME)
 ENTERED = tuple(dict.fromkeys(metric.read for metric in BY_NAME.values()))
 #: What is counted, not weighed.
 COUNTS = frozenset(name for name, metric in BY_NAME.items() if metric.unit == "each")
+
+#: What flows: a day is the sum of its runs.
+SUMMED = frozenset(name for name, metric in BY_NAME.items() if metric.summed)
 
 
 def read_of(metric: str) -> str:

@@ -20,6 +20,9 @@ from msp.tenants.models import Reseller
 from msp.tenants.secrets import EncryptedJSONField
 from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 
+#: Whether a plan charges what is suspended (by its last figure) and what is seeding.
+CHARGE_SUSPENDED = ("no", "yes")
+CHARGE_SEEDING = ("first_figure", "never", "always")
 #: What a line charges: usage of a subscription, a percentage of such lines, a one-off charge, a discount, a credit, a
 #: correction of a past period.
 LINE_KINDS = ("usage", "percentage", "charge", "discount", "credit", "delta")
@@ -126,6 +129,8 @@ class Plan(TenantOwned):
     currency = models.CharField(max_length=3)
     carry_days = models.IntegerField(default=3)
     starts_with = models.CharField(max_length=12, default="first_good")
+    charge_suspended = models.CharField(max_length=12, default="no", db_default="no")
+    charge_seeding = models.CharField(max_length=12, default="first_figure", db_default="first_figure")
     created_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -134,6 +139,8 @@ class Plan(TenantOwned):
             models.UniqueConstraint(fields=["tenant", "code", "version"], name="plan_version"),
             one_of("plan", "metric", METRICS),
             one_of("plan", "starts_with", ("first_good", "agreed")),
+            one_of("plan", "charge_suspended", CHARGE_SUSPENDED),
+            one_of("plan", "charge_seeding", CHARGE_SEEDING),
             one_of("plan", "pool", ("subscription", "selection")),
             one_of("plan", "quantity_rounding", ROUNDINGS),
             one_of("plan", "allowance_per", ("selection", "machine")),

@@ -17,7 +17,7 @@ from django.db.models import Max
 from billing.exact import Rounding, number_text
 from billing.metering import METERS, AcceptMissing, read_meter_params
 from billing.metrics import COUNTS, METRICS
-from billing.models import Plan
+from billing.models import CHARGE_SEEDING, CHARGE_SUSPENDED, Plan
 from billing.money import UnknownCurrency, currency_of
 from billing.params import BadParams, params_to_json
 from billing.percentages import refuse_chain
@@ -60,6 +60,8 @@ class PlanDraft:
     maximum: Decimal = Decimal(0)
     carry_days: int = 3
     starts_with: str = "first_good"
+    charge_suspended: str = "no"
+    charge_seeding: str = "first_figure"
 
 
 def make_plan(tenant: Tenant, *, code: str, draft: PlanDraft, actor: str, now: datetime) -> Plan:
@@ -154,6 +156,9 @@ def _check_words(draft: PlanDraft) -> None:
         raise BadParams("pool", "this must be subscription or selection")
     if draft.starts_with not in ("first_good", "agreed"):
         raise BadParams("starts_with", "this must be first_good or agreed")
+    for name, words in (("charge_suspended", CHARGE_SUSPENDED), ("charge_seeding", CHARGE_SEEDING)):
+        if getattr(draft, name) not in words:
+            raise BadParams(name, f"this must be one of: {', '.join(words)}")
     if not 0 <= draft.carry_days <= 366:
         raise BadParams("carry_days", "a figure is carried for 0 to 366 days")
 

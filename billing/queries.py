@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.models import Q
 
 from billing.explaining import ExplainedLine, explained
+from billing.metrics import SUMMED
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun, Plan, Seller, Subscription
 from billing.plans import plan_record
 from billing.refusals import NotFound
@@ -209,6 +210,19 @@ ORDER BY s.name, s.id, e.local_day, e.measured_at DESC, e.run_key DESC
 """
 
 
+USAGE_SUMMED = """
+SELECT s.id, s.name, e.local_day, sum(e.quantity)::bigint
+FROM billing_usageentry e
+JOIN estate_selection s ON s.tenant_id = e.tenant_id AND s.id = e.selection_id
+WHERE e.tenant_id = %(tenant)s AND e.client_id = %(client)s AND e.metric = %(metric)s
+  AND e.local_day >= %(first_day)s AND e.local_day < %(last_day)s AND e.quantity IS NOT NULL
+  AND (s.measuring_job_id IS NULL OR e.job_id IS NULL OR e.job_id = s.measuring_job_id)
+  AND NOT EXISTS (SELECT 1 FROM billing_usageentry n
+    WHERE n.tenant_id = e.tenant_id AND n.source = e.source AND n.metric = e.metric AND n.revision > e.revision)
+GROUP BY s.name, s.id, e.local_day ORDER BY s.name, s.id, e.local_day
+"""
+
+
 def usage_days(
     tenant: Tenant, client_id: int, *, first_day: date, last_day: date, metric: str = "protected"
 ) -> tuple[UsageDay, ...]:
@@ -220,7 +234,7 @@ def usage_days(
         "first_day": first_day,
         "last_day": last_day,
     }
-    return tuple(UsageDay(*row) for row in _rows(USAGE, values))
+    return tuple(UsageDay(*row) for row in _rows(USAGE_SUMMED if metric in SUMMED else USAGE, values))
 
 
 def plan_rows(tenant: Tenant) -> tuple[PlanRow, ...]:

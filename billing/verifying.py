@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from billing.days import Measurement, Period, latest_by_day
-from billing.figures import Ledger, read_ledger
+from billing.figures import Figure, Ledger, read_ledger
 from billing.hashing import hash_of
 from billing.models import Invoice, InvoiceLine
 from billing.money import round_money
@@ -205,6 +205,14 @@ def _read_again(tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Ma
     )
 
 
+def _told(figures: Mapping[str, Figure], day: Mapping[str, Any]) -> int | None:
+    """What the ledger says of the source of a day; a day that names no runs was billed by the last of them alone."""
+    figure = figures.get(day.get("source") or "")
+    if figure is None:
+        return None
+    return figure.runs[-1].quantity if figure.runs and "runs" not in day else figure.quantity
+
+
 def _counts_for(day: Mapping[str, Any], figure: Measurement | None, *, metric: str) -> bool:
     """Whether the ledger's figure of a day is what the day was charged by; the largest so far may be an earlier one."""
     if figure is None or metric != "protected_largest":
@@ -218,12 +226,12 @@ def _selection_differences(selection: Mapping[str, Any], ledger: Ledger) -> Iter
     measurements = [figure.as_measurement() for figure in figures]
     takes = selection.get("takes", "last")
     latest = largest_by_day(measurements) if takes == "largest" else latest_by_day(measurements)
-    quantities = {figure.source: figure.quantity for figure in figures}
+    sources = {figure.source: figure for figure in figures}
     for day in selection["days"]:
         name, on, source = selection["name"], day["day"], day.get("source")
         figure = latest.get(date.fromisoformat(on))
-        if source and quantities.get(source) != day["quantity"]:
-            told = quantities.get(source)
+        told = _told(sources, day)
+        if source and told != day["quantity"]:
             yield f"{name} on {on}: billed by {day['quantity']} bytes of {source}, but the ledger says {told}."
         elif day["state"] == "measured" and not _counts_for(day, figure, metric=selection["metric"]):
             yield f"{name} on {on}: the ledger has another figure that counts for this day."

@@ -68,6 +68,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs", jobs.JobsView.as_view()),
     path("jobs/<uuid:uid>", jobs.JobView.as_view()),
     path("jobs/<uuid:uid>/runs", runs.RunsView.as_view()),
+    path("selections/<uuid:uid>/state", selections.StateView.as_view()),
     path("selections/<uuid:uid>/inventory", selections.InventoryView.as_view()),
     path("selections/<uuid:uid>/restore-tests", evidence.RestoreTestsView.as_view()),
     path("reviews", evidence.ReviewsView.as_view()),

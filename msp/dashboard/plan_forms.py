@@ -36,7 +36,14 @@ AMOUNTS = ("allowance", "allowance_each", "minimum", "maximum")
 ROWS_AT_FIRST, MOST_ROWS = 2, 30
 #: Settings of a row that need not be typed: each band begins where the one before ends.
 FOLLOWS = ("above",)
-IF_EMPTY = {"quantity_places": 3, "carry_days": 3, "quantity_rounding": "half-up", "allowance_per": "selection"}
+IF_EMPTY = {
+    "quantity_places": 3,
+    "carry_days": 3,
+    "quantity_rounding": "half-up",
+    "allowance_per": "selection",
+    "charge_suspended": "no",
+    "charge_seeding": "first_figure",
+}
 #: What the names of the meter's inputs begin with, so that they never meet a price's.
 OF_METER = "meter-"
 MOST_PREVIEWED = Decimal(10) ** 9
@@ -48,6 +55,12 @@ POOLS = (
 )
 METRIC_CHOICES = tuple((name, f"{metric.label}: {metric.help}") for name, metric in BY_NAME.items())
 ROUNDING_WORDS = (("half-up", "half up"), ("up", "always up"), ("down", "always down"))
+SUSPENDED = (("no", "not charged"), ("yes", "charged by its last figure"))
+SEEDING = (
+    ("first_figure", "charged from its first figure"),
+    ("never", "not charged"),
+    ("always", "charged like any other"),
+)
 STARTS = (("first_good", "the first measurement"), ("agreed", "the day the subscription starts"))
 
 
@@ -149,6 +162,10 @@ _BASICS = (
           help="A day that was due and brought no figure is charged by the last one for so long, then it is held."),
     Field("pool", "Several selections", kind="choice", choices=POOLS, required=True),
     Field("starts_with", "Charged from", kind="choice", choices=STARTS, required=True),
+    Field("charge_suspended", "What is suspended", kind="choice", choices=SUSPENDED,
+          help="A selection, or all of a client, from the day on which a person suspended it."),
+    Field("charge_seeding", "What is seeding", kind="choice", choices=SEEDING,
+          help="Its first full copy travels on a device."),
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from msp.dashboard.views import (
     overview,
     runs,
     search,
+    selection_state,
     selections,
     tickets,
 )
@@ -42,6 +43,7 @@ urlpatterns: list[URLPattern] = [
     path("clients/<uuid:uid>/reports/<str:month>/sign/", client_reports.sign, name="client-report-sign"),
     path("jobs/<uuid:uid>/", jobs.show_job, name="job"),
     path("selections/<uuid:uid>/", selections.show_selection, name="selection"),
+    path("selections/<uuid:uid>/state/", selection_state.change_state, name="selection-state"),
     path("selections/<uuid:uid>/measure/", selections.measure_selection, name="selection-measure"),
     path("selections/<uuid:uid>/define/", selections.define_selection, name="selection-define"),
     path("selections/<uuid:uid>/restore-test/", selections.record_test, name="selection-test"),

@@ -17,6 +17,7 @@ from msp.tenants.models import Reseller
 from msp.tenants.wall import TenantOwned, one_of, uid_key
 
 CLIENT_STATES = ("trial", "active", "suspended", "deleted")
+SELECTION_STATES = ("active", "seeding", "suspended", "retired")
 NEW_JOBS = ("auto", "hold", "refuse")
 
 
@@ -162,7 +163,7 @@ class Selection(TenantOwned):
         constraints = [
             uid_key("selection"),
             models.UniqueConstraint(fields=["tenant", "client", "name"], name="selection_name"),
-            one_of("selection", "state", ("active", "seeding", "suspended", "retired")),
+            one_of("selection", "state", SELECTION_STATES),
         ]
         indexes = [
             models.Index(fields=["tenant", "client"], name="selection_client"),
@@ -181,6 +182,22 @@ class SelectionClientSpan(TenantOwned):
 
     class Meta(TenantOwned.Meta):
         constraints = [uid_key("selectionclient"), no_overlap("selectionclient_once", "selection")]
+
+
+class SelectionStateSpan(TenantOwned):
+    """In which state a selection was; one that was always active has none."""
+
+    selection = models.ForeignKey(Selection, on_delete=models.CASCADE, related_name="+", db_index=False)
+    state = models.CharField(max_length=12)
+    since = models.DateField()
+    until = models.DateField(null=True)
+
+    class Meta(TenantOwned.Meta):
+        constraints = [
+            uid_key("selectionstate"),
+            one_of("selectionstate", "state", SELECTION_STATES),
+            no_overlap("selectionstate_once", "selection"),
+        ]
 
 
 class BackupServer(TenantOwned):

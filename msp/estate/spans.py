@@ -15,14 +15,17 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import IntegrityError, transaction
+from django.db.models import Min
 
 from msp.estate.models import (
     CLIENT_STATES,
+    SELECTION_STATES,
     Client,
     ClientResellerSpan,
     ClientStateSpan,
     Selection,
     SelectionClientSpan,
+    SelectionStateSpan,
 )
 from msp.tenants import audit
 from msp.tenants.models import Reseller, Tenant
@@ -156,6 +159,33 @@ def move_selection(tenant: Tenant, selection_id: int, *, client: Client, on: dat
         after = {"client_id": wanted, "on": str(on)}
         record_change(tenant, selection, "selection moved", {"client_id": before}, after, actor=actor)
     return selection
+
+
+def set_selection_state(tenant: Tenant, selection_id: int, *, state: str, on: date, actor: Actor) -> Selection:
+    """From that day on the selection is in this state. Raises BadChange; the same state again changes nothing."""
+    if state not in SELECTION_STATES:
+        raise BadChange("state", f"A selection is {', '.join(SELECTION_STATES[:-1])} or {SELECTION_STATES[-1]}.")
+    with transaction.atomic():
+        selection: Selection = Selection.objects.of(tenant).select_for_update(no_key=True).get(pk=selection_id)
+        if selection.state == state:
+            return selection
+        _begin_states(tenant, selection)
+        begin_span(tenant, SelectionStateSpan, {"selection_id": selection.pk}, {"state": state}, on=on, now=actor.now)
+        before, selection.state = selection.state, state
+        selection.save(update_fields=["state"])
+        after = {"state": state, "on": str(on)}
+        record_change(tenant, selection, "selection state", {"state": before}, after, actor=actor)
+    return selection
+
+
+def _begin_states(tenant: Tenant, selection: Selection) -> None:
+    """A selection whose state never changed has no span yet: its state until now held since it was there."""
+    if SelectionStateSpan.objects.of(tenant).filter(selection=selection).exists():
+        return
+    registered = today_of(tenant, selection.registered_at)
+    owned = SelectionClientSpan.objects.of(tenant).filter(selection=selection).aggregate(first=Min("since"))["first"]
+    since = min(registered, owned or registered)
+    SelectionStateSpan.objects.of(tenant).create(selection=selection, state=selection.state, since=since)
 
 
 def begin_span(

@@ -7,7 +7,9 @@ measured is theirs. Called by the dashboard and the API.
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
@@ -27,6 +29,47 @@ def list_proposed(reach: Reach) -> QuerySet[BackupJob]:
     """Jobs that wait for a decision, oldest first."""
     rows: QuerySet[BackupJob] = jobs_within(reach).filter(state="proposed")
     return rows.select_related("server", "selection", "selection__client").order_by("registered_at", "pk")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed job beside the job that measures the selection: what each of them last found, in bytes."""
+
+    job: BackupJob
+    protected_bytes: int | None
+    protected_at: datetime | None
+    measuring: BackupJob | None
+    measured_bytes: int | None
+    measured_at: datetime | None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the two figures differ by more than a tenth: hardly the same thing twice."""
+        if self.protected_bytes is None or self.measured_bytes is None:
+            return False
+        return abs(self.protected_bytes - self.measured_bytes) * 10 > max(self.protected_bytes, self.measured_bytes)
+
+
+def read_proposals(reach: Reach, *, limit: int) -> tuple[Proposal, ...]:
+    """The proposed jobs with both figures side by side, oldest first; three queries."""
+    jobs = list(list_proposed(reach)[:limit])
+    measuring_ids = {job.selection.measuring_job_id for job in jobs if job.selection.measuring_job_id}
+    measuring = {job.pk: job for job in BackupJob.objects.of(reach.tenant_id).filter(pk__in=measuring_ids)}
+    ids = {job.pk for job in jobs} | set(measuring)
+    states = {state.job_id: state for state in JobState.objects.of(reach.tenant_id).filter(job_id__in=ids)}
+    return tuple(_proposal(job, measuring.get(job.selection.measuring_job_id or 0), states) for job in jobs)
+
+
+def _proposal(job: BackupJob, measuring: BackupJob | None, states: Mapping[int, JobState]) -> Proposal:
+    own, other = states.get(job.pk), states.get(measuring.pk) if measuring else None
+    return Proposal(
+        job=job,
+        protected_bytes=own.protected_bytes if own else None,
+        protected_at=own.protected_at if own else None,
+        measuring=measuring,
+        measured_bytes=other.protected_bytes if other else None,
+        measured_at=other.protected_at if other else None,
+    )
 
 
 def accept_second_way(tenant: Tenant, job_id: int, *, actor: Actor) -> BackupJob:

@@ -8,13 +8,14 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
-from msp.backups.models import BackupJob
+from msp.backups.models import BackupJob, JobState
+from msp.estate.models import Selection
 from msp.ingest.models import AssignmentRule, InboxItem
 from msp.tenants.models import AuditEntry
 from tests.dashboard.scene import browser_of
 from tests.ingest.test_assigning import log, post, process
 from tests.ingest.test_ruling import rule, second_way
-from tests.world import World, make_server
+from tests.world import START, World, make_job, make_server
 
 TYPED = {"name": "By code", "pattern_item": "{client}-*", "action": "new_job", "enabled": "yes",
          "name_template": "{item}"}  # fmt: skip
@@ -106,3 +107,20 @@ def test_all_ticked_items_go_to_the_job_that_was_found(world: World, technician:
     assert not InboxItem.objects.of(world.tenant).filter(state="open").exists()
     stranger = browser_of(world.stranger).get(reverse("inbox-jobs"), {"job_text": world.job.name[:5]})
     assert str(world.job.uid) not in stranger.content.decode()
+
+
+# ---- two figures side by side --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("found, apart", [(101_000_000_000, False), (40_000_000_000, True), (None, False)])
+def test_a_proposed_job_is_decided_with_both_figures_in_sight(world: World, found: int | None, apart: bool) -> None:
+    second = make_job(world.tenant, world.server, world.client, "second", state="proposed")
+    BackupJob.objects.of(world.tenant).filter(pk=second.pk).update(selection_id=world.job.selection_id)
+    Selection.objects.of(world.tenant).filter(pk=world.job.selection_id).update(measuring_job_id=world.job.pk)
+    states = JobState.objects.of(world.tenant)
+    states.filter(job=world.job).update(protected_bytes=100_000_000_000, protected_at=START)
+    states.filter(job=second).update(protected_bytes=found, protected_at=START)
+    page = browser_of(world.technician).get(reverse("proposed-jobs")).content.decode()
+    assert 'title="100,000,000,000 bytes"' in page
+    assert found is None or f'title="{found:,} bytes"' in page
+    assert ("far apart" in page) == apart

@@ -1,4 +1,4 @@
-"""``/selections/<uid>/inventory``: an inventory of a selection's files in, its protected size out."""
+"""``/selections/<uid>/inventory`` and ``/state``: measured by an inventory of its files; in which state, from when."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
+from django.http import Http404
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from alerts.acting import settings_changed
 from integrations.selections.refusals import Unusable
+from msp.api.reading import StrictSerializer
 from msp.api.resources.base import ApiView, found
 from msp.api.resources.shapes import size_field
 from msp.api.schema import WordField, described
 from msp.backups.selection_queries import find_selection
 from msp.backups.selection_sizes import MAX_UPLOAD, measure_upload
 from msp.backups.size_models import SOURCES
+from msp.estate.models import SELECTION_STATES
+from msp.estate.spans import BadChange, set_selection_state, today_of
 
 CHUNK = 1024 * 1024
 
@@ -67,6 +72,48 @@ EXAMPLE = {
     "reported_bytes": 412316860416,
     "error": "",
 }
+
+
+class StateChange(StrictSerializer):
+    state = WordField(SELECTION_STATES, help_text="Seeding: its first full copy travels on a device.")
+    on = serializers.DateField(required=False, help_text="The day it begins, today or earlier; today if not given.")
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
+class StateSerializer(serializers.Serializer[Any]):
+    """A selection with its state."""
+
+    uid = serializers.UUIDField()
+    name = serializers.CharField()
+    state = WordField(SELECTION_STATES)
+
+
+class StateView(ApiView):
+    @described(
+        "Change the state of a selection",
+        "From a day on. Plans say whether suspended and seeding days are charged; a retired one is charged to the day "
+        "before.",
+        name="selections_state",
+        tag="Selections",
+        answer=StateSerializer,
+        shows={"uid": "c1b2a3d4-0f5e-4d6c-8b7a-9e8f7a6b5c4d", "name": "backup01: files", "state": "retired"},
+        sends=StateChange,
+        sent={"state": "retired", "on": "2026-10-31"},
+        refuses=(404, 422),
+    )
+    def post(self, request: Request, uid: UUID) -> Response:
+        self.query()
+        if not self.caller.reach.whole_tenant:
+            raise Http404  # bills follow it: a reseller does not say what it is charged for
+        selection = found(find_selection(self.caller.reach, uid))
+        values, tenant = self.body(StateChange), self.caller.tenant
+        on, actor = values.get("on") or today_of(tenant, self.now), self.actor(reason=values["reason"])
+        try:
+            changed = set_selection_state(tenant, selection.pk, state=values["state"], on=on, actor=actor)
+        except BadChange as refused:
+            raise ValidationError({refused.field: [refused.reason]}) from refused
+        settings_changed(tenant, now=self.now)
+        return Response(StateSerializer(changed).data)
 
 
 class InventoryView(ApiView):

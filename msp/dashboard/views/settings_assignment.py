@@ -27,7 +27,7 @@ from msp.ingest.inbox import CannotSettle, NotFound
 from msp.ingest.matching import CLIENT, FIELDS, LONGEST_PATTERN
 from msp.ingest.models import AssignmentRule
 from msp.ingest.previewing import preview_rule, read_waiting
-from msp.ingest.proposing import accept_second_way, give_own_selection, list_proposed
+from msp.ingest.proposing import accept_second_way, give_own_selection, list_proposed, read_proposals
 from msp.ingest.rule_changing import delete_rule, move_rule, rule_of, store_rule
 
 ACTIONS = (
@@ -125,7 +125,10 @@ def delete(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 @needs(SETTINGS)
 def show_proposed(request: StaffRequest) -> HttpResponse:
     """Jobs that look like a second way to a selection, with the reason."""
-    context = {"jobs": list_proposed(request.scope.reach)[:200], "may_change": OPERATE.holds(request.scope)}
+    context = {
+        "proposals": read_proposals(request.scope.reach, limit=200),
+        "may_change": OPERATE.holds(request.scope),
+    }
     return render(request, "settings/proposed.html", context)
 
 
