@@ -23,7 +23,14 @@ from billing.snapshots import frozen
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import OutcomeUnknown, PermanentFailure, TemporaryFailure
 from integrations.payments import stripe
-from integrations.payments.documents import FinishedInvoice, FinishedLine, PayingParty, PostalAddress
+from integrations.payments.documents import (
+    FinishedInvoice,
+    FinishedLine,
+    PayingParty,
+    PostalAddress,
+    from_minor_units,
+)
+from integrations.payments.stripe_events import StripeEvent, verify_webhook
 from msp.outbox import lanes
 from msp.outbox.lanes import Claim
 from msp.outbox.models import InboundEvent
@@ -39,6 +46,8 @@ class Delivered:
 
     state: str
     page_url: str
+    paid: Decimal = Decimal(0)
+    paid_at: datetime | None = None
 
 
 def deliver_collection(claim: Claim, *, now: datetime) -> None:
@@ -67,7 +76,7 @@ def deliver_one(tenant_id: int, collection_id: int, *, now: datetime, deadline: 
     ``deadline`` is for all calls together. Raises the failures of integrations.errors; NotFound for another tenant's.
     """
     collection = _collection(tenant_id, collection_id)
-    config = _config(collection.invoice.seller)
+    config = config_of(collection.invoice.seller)
     call = stripe.Call(
         now=now,
         deadline_seconds=deadline // timedelta(seconds=1),
@@ -76,10 +85,16 @@ def deliver_one(tenant_id: int, collection_id: int, *, now: datetime, deadline: 
     document, known = finished_invoice(frozen(collection.invoice)), _known_ids(collection)
     if collection.wanted_state == "void":
         stripe.void(config, document, known, call=call)
-        return _confirm(collection, state="void", page_url=collection.external_url, ids=known, now=now)
+        gone = Delivered(state="void", page_url=collection.external_url, paid=collection.amount_paid)
+        return _confirm(collection, gone, ids=known, now=now)
     pushed = stripe.push_invoice(config, document, known, call=call)
-    state = CONFIRMED.get(pushed.status, "open")
-    return _confirm(collection, state=state, page_url=pushed.page_url or "", ids=pushed.ids, now=now)
+    delivered = Delivered(
+        state=CONFIRMED.get(pushed.status, "open"),
+        page_url=pushed.page_url or "",
+        paid=from_minor_units(pushed.paid_minor, currency=document.currency),
+        paid_at=pushed.paid_at,
+    )
+    return _confirm(collection, delivered, ids=pushed.ids, now=now)
 
 
 def receive_stripe_event(
@@ -89,7 +104,7 @@ def receive_stripe_event(
 
     Raises PermanentFailure for a callback that Stripe did not sign for this seller.
     """
-    event = stripe.verify_webhook(_config(seller), headers, body, now=now)
+    event = verify_webhook(config_of(seller), headers, body, now=now)
     with transaction.atomic():
         _, is_new = InboundEvent.objects.of(tenant).get_or_create(
             source=f"stripe:{seller.pk}",
@@ -99,7 +114,7 @@ def receive_stripe_event(
         return apply_stripe_event(tenant.pk, event, now=now) if is_new else False
 
 
-def apply_stripe_event(tenant_id: int, event: stripe.StripeEvent, *, now: datetime) -> bool:
+def apply_stripe_event(tenant_id: int, event: StripeEvent, *, now: datetime) -> bool:
     """A callback only hints that an object changed: mark its lane, so that delivery reads what is true now."""
     collections = Collection.objects.of(tenant_id).filter(external_ids__invoice_id=event.object_id)
     ids = list(collections.values_list("pk", flat=True))
@@ -169,7 +184,8 @@ def _collection(tenant_id: int, collection_id: int) -> Collection:
     return collection
 
 
-def _config(seller: Seller) -> stripe.Config:
+def config_of(seller: Seller) -> stripe.Config:
+    """How to reach the seller's account. Raises PermanentFailure."""
     if not seller.stripe:
         raise PermanentFailure(f"{seller} has no Stripe key any more; set it, or settle the invoice by hand.")
     try:
@@ -194,12 +210,14 @@ def _note(claim: Claim, *, outcome: str, detail: str, now: datetime) -> None:
     lanes.note_attempt(claim, action="stripe", outcome=outcome, detail=detail, now=now)
 
 
-def _confirm(collection: Collection, *, state: str, page_url: str, ids: stripe.StripeIds, now: datetime) -> Delivered:
+def _confirm(collection: Collection, delivered: Delivered, *, ids: stripe.StripeIds, now: datetime) -> Delivered:
     found = {"customer_id": ids.customer_id, "invoice_id": ids.invoice_id}
     Collection.objects.of(collection.tenant_id).filter(pk=collection.pk).update(
-        confirmed_state=state,
+        confirmed_state=delivered.state,
         external_ids={name: value for name, value in found.items() if value},
-        external_url=page_url[:500],
+        external_url=delivered.page_url[:500],
+        amount_paid=delivered.paid,
+        paid_at=delivered.paid_at,
         updated_at=now,
     )
-    return Delivered(state=state, page_url=page_url)
+    return delivered

@@ -32,6 +32,7 @@ class Seller(TenantOwned):
     """Who invoices: a legal entity with its own number series; of the tenant (reseller empty) or of a reseller.
 
     ``stripe`` is the encrypted configuration of ``integrations.payments.stripe``, empty without Stripe.
+    ``callbacks_refused`` counts callbacks that Stripe did not sign, ``last_refusal`` says why the last one was.
     """
 
     reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
@@ -43,6 +44,8 @@ class Seller(TenantOwned):
     email = models.EmailField(blank=True)
     number_format = models.CharField(max_length=60, default="{year}-{number:05d}")
     stripe = EncryptedJSONField(null=True)
+    callbacks_refused = models.IntegerField(default=0, db_default=0)
+    last_refusal = models.CharField(max_length=500, blank=True, db_default="")
 
     class Meta(TenantOwned.Meta):
         constraints = [
@@ -374,7 +377,10 @@ class InvoiceSeries(TenantOwned):
 
 
 class Collection(TenantOwned):
-    """How a final invoice is collected through a payment service: wanted and confirmed state of the object there."""
+    """How a final invoice is collected through a payment service: wanted and confirmed state of the object there.
+
+    ``amount_paid`` is what the service says has been paid, in the invoice's currency; ``paid_at`` when it was whole.
+    """
 
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="+", db_index=False)
     service = models.CharField(max_length=12, default="stripe")
@@ -382,6 +388,8 @@ class Collection(TenantOwned):
     confirmed_state = models.CharField(max_length=10, default="none")
     external_ids = models.JSONField(default=dict)
     external_url = models.CharField(max_length=500, blank=True)
+    amount_paid = models.DecimalField(max_digits=18, decimal_places=4, default=0, db_default=0)
+    paid_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):
@@ -395,5 +403,6 @@ class Collection(TenantOwned):
 
 # further models of this app, each topic in a file of its own; Django looks for them here
 from billing.models_exporting import ExportSettings as ExportSettings  # noqa: E402
+from billing.models_reconciling import Reconciliation as Reconciliation  # noqa: E402
 from billing.models_usage import UsageImport as UsageImport  # noqa: E402
 from billing.models_usage import UsageNames as UsageNames  # noqa: E402

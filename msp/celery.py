@@ -38,6 +38,11 @@ app.conf.update(
         "judge nights": {"task": "msp.tasks.judge_nights", "schedule": 3600.0, "options": {"expires": 1800}},
         "write reports": {"task": "msp.tasks.write_reports", "schedule": 30.0, "options": {"expires": 60}},
         "give clocks": {"task": "msp.tasks.give_clocks", "schedule": 300.0, "options": {"expires": 300}},
+        "reconcile payments": {
+            "task": "msp.tasks.reconcile_payments",
+            "schedule": 3600.0,
+            "options": {"expires": 1800, "queue": "delivery"},
+        },
         "make partitions": {"task": "msp.tasks.ensure_partitions", "schedule": 6 * 3600.0, "options": {"expires": 600}},
     },
 )

@@ -29,6 +29,7 @@ from alerts.reports.mailing import deliver_report, freeze_due
 from alerts.sweeping import sweep as sweep_due
 from alerts.ticket_calls import forget_old as forget_old_calls
 from billing.collecting import deliver_collection
+from billing.reconciling import reconcile_due
 from msp import partitions, pipeline
 from msp.celery import app
 from msp.channels.mailboxes import poll_mailbox
@@ -144,6 +145,16 @@ def judge_nights() -> int:
     now = clock()
     forgotten = verdicts.forget_old(now=now) + forget_old_calls(days=settings.BACKLEDGER.call_log_days, now=now)
     return verdicts.judge_nights(now=now) + forgotten
+
+
+@app.task
+def reconcile_payments() -> int:
+    """Compare the books with Stripe once a day, each seller by itself."""
+    close_old_connections()
+    done = reconcile_due(now=clock())
+    if done:
+        wake_delivery()
+    return done
 
 
 @app.task

@@ -86,5 +86,12 @@ def to_minor_units(amount: Decimal, *, currency: str) -> int:
     return int(minor)
 
 
+def from_minor_units(minor: int, *, currency: str) -> Decimal:
+    """The amount of an integer as Stripe gives it, with as many decimals as Stripe reckons with."""
+    code = currency.upper()
+    places = 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
+    return Decimal(minor).scaleb(-places)
+
+
 def _unit(step: int, places: int) -> Decimal:
     return Decimal(step).scaleb(-places)

@@ -1,4 +1,4 @@
-"""Brings one final invoice to Stripe, finalises it there, voids it, and verifies Stripe's callbacks.
+"""Brings one final invoice to Stripe, finalises it there, voids it, and lists what is there.
 
 Called by the delivery of an invoice's lane. Every step first looks at what exists, by our ids in the metadata and by
 listing (Stripe's search lags), so a push can be broken off and repeated at any point, also after Stripe has forgotten
@@ -32,7 +32,6 @@ LABEL: Final = "Stripe"
 API_VERSION: Final = "2026-10-28.endive"  # the one that the pinned library's types describe
 LINES_PER_CALL = 100
 MAX_LINES = 250  # of one invoice at Stripe
-TOLERANCE_SECONDS = 300
 
 T = TypeVar("T")
 
@@ -82,21 +81,29 @@ class StripeIds:
 
 @dataclass(frozen=True)
 class Pushed:
-    """A finalised invoice: ``status`` is open, paid or uncollectible; ``page_url`` is where the client pays."""
+    """A finalised invoice: ``status`` is open, paid or uncollectible; ``page_url`` is where the client pays.
+
+    ``paid_minor`` is what has been paid in the currency's smallest unit, ``paid_at`` when all of it was.
+    """
 
     ids: StripeIds
     status: str
     page_url: str | None
+    paid_minor: int = 0
+    paid_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class StripeEvent:
-    """A verified callback: a hint that ``object_id`` changed. ``event_id`` is the same in every repeated delivery."""
+@dataclass(frozen=True, kw_only=True)
+class TheirInvoice:
+    """An invoice as Stripe has it; ``our_id`` is the id of ours in its metadata, "" where somebody else made it."""
 
-    event_id: str
-    kind: str
-    object_id: str
-    livemode: bool
+    invoice_id: str
+    our_id: str
+    number: str
+    currency: str
+    status: str
+    total_minor: int
+    paid_minor: int
 
 
 class _ReplayedError(OutcomeUnknown):
@@ -129,21 +136,25 @@ def void(config: Config, document: FinishedInvoice, known: StripeIds, *, call: C
             session.client.v1.invoices.void_invoice(invoice.id, {}, session.key(f"void:{document.invoice_id}"))
 
 
-def verify_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, now: datetime) -> StripeEvent:
-    """The event of a callback that Stripe has signed not more than five minutes ago; raises PermanentFailure."""
-    header = next((value for name, value in headers.items() if name.lower() == "stripe-signature"), "")
-    try:
-        stripe.WebhookSignature.verify_header(body, header, config.webhook_secret)
-        signed_at = int(dict(part.split("=", 1) for part in header.split(","))["t"])
-        event = json.loads(body)
-        verified = StripeEvent(event["id"], event["type"], event["data"]["object"]["id"], bool(event["livemode"]))
-    except (stripe.SignatureVerificationError, UnicodeDecodeError):
-        raise PermanentFailure("The callback's signature does not match the secret of callbacks.") from None
-    except (KeyError, TypeError, ValueError):
-        raise PermanentFailure("The callback is signed but is not an event of an object.") from None
-    if abs(now.timestamp() - signed_at) > TOLERANCE_SECONDS:
-        raise PermanentFailure("The callback was signed more than five minutes ago; it may be a replay.")
-    return verified
+def list_invoices(config: Config, *, since: date, call: Call) -> tuple[TheirInvoice, ...]:
+    """Every invoice made there since a day (UTC), drafts and void ones included."""
+    session = _Session(config, call)
+    begins = int(datetime.combine(since, time_of_day(0), tzinfo=UTC).timestamp())
+    with session.explaining():
+        listed = session.client.v1.invoices.list({"created": {"gte": begins}, "limit": 100}).auto_paging_iter()
+        return tuple(_theirs(invoice) for invoice in listed)
+
+
+def _theirs(invoice: stripe.Invoice) -> TheirInvoice:
+    return TheirInvoice(
+        invoice_id=invoice.id,
+        our_id=_metadata(invoice).get(_INVOICE, ""),
+        number=invoice.number or "",
+        currency=invoice.currency.upper(),
+        status=str(invoice.status),
+        total_minor=invoice.total,
+        paid_minor=invoice.amount_paid or 0,
+    )
 
 
 def _push(session: _Session, document: FinishedInvoice, known: StripeIds) -> Pushed:
@@ -159,7 +170,19 @@ def _push(session: _Session, document: FinishedInvoice, known: StripeIds) -> Pus
         _refuse_difference(invoice, document)
         invoice = _finalise(session, invoice.id, document)
     _refuse_difference(invoice, document)
-    return Pushed(StripeIds(customer_id, invoice.id), str(invoice.status), invoice.hosted_invoice_url)
+    return Pushed(
+        StripeIds(customer_id, invoice.id),
+        str(invoice.status),
+        invoice.hosted_invoice_url,
+        paid_minor=invoice.amount_paid or 0,
+        paid_at=_paid_at(invoice),
+    )
+
+
+def _paid_at(invoice: stripe.Invoice) -> datetime | None:
+    moments = invoice.to_dict().get("status_transitions") or {}
+    paid = moments.get("paid_at")
+    return datetime.fromtimestamp(paid, tz=UTC) if isinstance(paid, int) else None
 
 
 def _refuse_unfit(document: FinishedInvoice) -> None:

@@ -17,6 +17,7 @@ CLOCKS = (
     "msp/dashboard/scope.py",
     "msp/dashboard/context.py",
     "msp/callbacks.py",
+    "msp/stripe_callbacks.py",
     "msp/ingest/door.py",
 )
 CLOCK_NAMES = {"now", "utcnow", "today", "time", "time_ns"}

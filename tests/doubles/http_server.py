@@ -38,12 +38,12 @@ DROPPED = Response(drop=True)
 
 
 class RunningServer:
-    """Serves ``answer`` on a free loopback port while it is entered."""
+    """Serves ``answer`` on a loopback port while it is entered: a free one unless one is given."""
 
-    def __init__(self, answer: Callable[[Request], Response]) -> None:
+    def __init__(self, answer: Callable[[Request], Response], *, port: int = 0) -> None:
         self._answer = answer
         self._stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

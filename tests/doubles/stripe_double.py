@@ -1,13 +1,15 @@
-"""Stripe as far as invoices need it: customers, invoices with lines, finalising, voiding, paying, idempotency keys.
+"""Stripe as far as invoices need it: customers, invoices with lines, paying, credit notes, refunds, signed events.
 
 It keeps state, refuses parameters that the pinned library's types do not know, replays a key's first answer (also a
 500) until it is 24 hours old by its own clock, refuses a key with other parameters, and can fail at a given request.
-Answers have the shape of Stripe's published examples (tests/fixtures/stripe).
+Answers have the shape of Stripe's published examples (tests/fixtures/stripe). ``python -m tests.doubles.stripe_server``
+runs it by itself (docs/stripe-double.md).
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import threading
@@ -52,10 +54,13 @@ class _RefusedError(Exception):
 class StripeDouble:
     """Use as a context manager; ``url`` is the base address. ``clock`` is in Unix seconds and moves only by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self.customers: dict[str, Json] = {}
         self.invoices: dict[str, Json] = {}
         self.lines: dict[str, list[Json]] = {}
+        self.credit_notes: dict[str, Json] = {}
+        self.refunds: dict[str, Json] = {}
+        self.events: list[Json] = []
         self.log: list[Request] = []
         self.clock = 1_795_000_000
         self._keys: dict[str, _Stored] = {}
@@ -63,7 +68,7 @@ class StripeDouble:
         self._off_by: set[str] = set()
         self._count = 0
         self._lock = threading.Lock()
-        self._server = RunningServer(self._answer)
+        self._server = RunningServer(self._answer, port=port)
 
     @property
     def url(self) -> str:
@@ -88,7 +93,22 @@ class StripeDouble:
     def pay(self, invoice_id: str) -> None:
         """What the client does at Stripe's page."""
         invoice = self.invoices[invoice_id]
+        if invoice["status"] != "open":
+            raise ValueError(f"{invoice_id} is {invoice['status']}: only an open invoice is paid")
+        moments = (invoice.get("status_transitions") or {}) | {"paid_at": self.clock}
         invoice |= {"status": "paid", "amount_paid": invoice["total"], "amount_remaining": 0}
+        invoice["status_transitions"] = moments
+        self._emit("invoice.paid", invoice)
+
+    def signed(self, event: Json, *, secret: str) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of a callback with this event, signed now by the double's clock as Stripe signs."""
+        body = json.dumps(event).encode()
+        proof = hmac.new(secret.encode(), f"{self.clock}.".encode() + body, hashlib.sha256).hexdigest()
+        return body, {"Stripe-Signature": f"t={self.clock},v1={proof}", "Content-Type": "application/json"}
+
+    def _emit(self, kind: str, about: Json) -> None:
+        event = {"id": self._new_id("evt"), "object": "event", "type": kind, "created": self.clock, "livemode": False}
+        self.events.append(event | {"data": {"object": json.loads(json.dumps(about))}})
 
     def _answer(self, request: Request) -> Response:
         with self._lock:
@@ -151,6 +171,12 @@ class StripeDouble:
             (r"POST /v1/invoices/(\w+)/add_lines", lambda id_: self._add_lines(id_, form, fault)),
             (r"POST /v1/invoices/(\w+)/finalize", lambda id_: self._finalise(id_, form)),
             (r"POST /v1/invoices/(\w+)/void", self._void),
+            (r"POST /v1/invoices/(\w+)/pay", lambda id_: self._pay(id_, form)),
+            (r"GET /v1/credit_notes", lambda: self._page(self._credits_of(query.get("invoice")), query)),
+            (r"POST /v1/credit_notes", lambda: self._credit(form)),
+            (r"GET /v1/refunds", lambda: self._page(list(self.refunds.values()), query)),
+            (r"POST /v1/refunds", lambda: self._refund(form)),
+            (r"GET /v1/events", lambda: self._page(self.events, query)),
         ]
         for pattern, work in routes:
             if found := re.fullmatch(pattern, f"{request.method} {parts.path}"):
@@ -182,8 +208,9 @@ class StripeDouble:
         return customer
 
     def _list_invoices(self, query: dict[str, str]) -> Json:
-        wanted = query.get("customer")
-        return self._page([self._shown(i["id"]) for i in self.invoices.values() if i["customer"] == wanted], query)
+        wanted, since = query.get("customer"), int(query.get("created[gte]", "0"))
+        found = [i["id"] for i in self.invoices.values() if wanted in (None, i["customer"]) and i["created"] >= since]
+        return self._page([self._shown(each) for each in found], query)
 
     def _create_invoice(self, form: Json) -> Json:
         _check(form, types.InvoiceCreateParams)
@@ -240,6 +267,7 @@ class StripeDouble:
             raise _RefusedError("This invoice is already finalized.")
         invoice |= {"status": "open", "auto_advance": form.get("auto_advance") == "true"}
         invoice["hosted_invoice_url"] = f"https://invoice.stripe.example/{invoice_id}"
+        self._emit("invoice.finalized", invoice)
         return invoice
 
     def _void(self, invoice_id: str) -> Json:
@@ -247,7 +275,50 @@ class StripeDouble:
         if invoice["status"] not in ("open", "uncollectible"):
             raise _RefusedError("Only an open or uncollectible invoice can be voided.")
         invoice["status"] = "void"
+        self._emit("invoice.voided", invoice)
         return invoice
+
+    def _pay(self, invoice_id: str, form: Json) -> Json:
+        _check(form, types.InvoicePayParams)
+        if self._shown(invoice_id)["status"] != "open":
+            raise _RefusedError("Only an open invoice can be paid.")
+        self.pay(invoice_id)
+        return self._shown(invoice_id)
+
+    def _credits_of(self, invoice_id: str | None) -> list[Json]:
+        return [each for each in self.credit_notes.values() if invoice_id in (None, each["invoice"])]
+
+    def _credit(self, form: Json) -> Json:
+        """Less than what is left of the invoice; of a paid one with what becomes of the money."""
+        _check(form, types.CreditNoteCreateParams)
+        invoice = self._shown(form["invoice"])
+        amount = int(form.get("amount", "0"))
+        credited = sum(each["amount"] for each in self._credits_of(form["invoice"]))
+        if invoice["status"] not in ("open", "paid"):
+            raise _RefusedError("Only an open or paid invoice can be credited.")
+        if not 0 < amount <= invoice["total"] - credited:
+            raise _RefusedError("The amount exceeds what is left of the invoice.")
+        back = [name for name in ("refund_amount", "credit_amount", "out_of_band_amount") if form.get(name)]
+        if invoice["status"] == "paid" and sum(int(form[name]) for name in back) != amount:
+            raise _RefusedError("The sum of refund, credit and out of band amounts must equal the amount.")
+        note: Json = form | {"id": self._new_id("cn"), "object": "credit_note", "amount": amount, "status": "issued"}
+        note |= {"currency": invoice["currency"], "created": self.clock, "total": amount}
+        self.credit_notes[note["id"]] = note
+        if invoice["status"] == "open":
+            invoice["amount_remaining"] = invoice["total"] - credited - amount
+        self._emit("credit_note.created", note)
+        return note
+
+    def _refund(self, form: Json) -> Json:
+        _check(form, types.RefundCreateParams)
+        about = form.get("payment_intent") or form.get("charge")
+        if about is None:
+            raise _RefusedError("A refund needs a payment_intent or a charge.")
+        refund: Json = form | {"id": self._new_id("re"), "object": "refund", "status": "succeeded"}
+        refund |= {"amount": int(form["amount"]) if "amount" in form else None, "created": self.clock}
+        self.refunds[refund["id"]] = refund
+        self._emit("refund.created", refund)
+        return refund
 
     def _delete_invoice(self, invoice_id: str) -> Json:
         if _known(self.invoices, invoice_id)["status"] != "draft":

@@ -6,13 +6,16 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from billing.callback_addresses import address_of
 from billing.models import Agreement, BillTo, Seller
 from billing.money import CURRENCIES
 from billing.numbering import check_number_format
+from billing.reconciling import latest_of
 from billing.refusals import Refused as BillingRefused
 from billing.size_contract import NEWEST, VERSIONS
 from integrations.configuration import BadConfig, config_from_json, config_to_json, describe
@@ -76,7 +79,12 @@ def edit_stripe(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
         return reverse("seller", args=[seller.uid])
 
     lead = "A final invoice is made there with our number and amounts, and finalised only if its total is ours."
-    page = _page(f"Stripe account of {seller}", lead=lead)
+    more = {
+        "callback_address": address_of(seller, base_url=settings.BACKLEDGER.base_url) if stored else "",
+        "seller": seller,
+        "comparison": latest_of(seller.tenant_id).get(seller.pk),
+    }
+    page = _page(f"Stripe account of {seller}", lead=lead, template="billing/seller_stripe.html", more=more)
     return edit(request, page, fields, apply=apply, done="The Stripe settings are stored.")
 
 

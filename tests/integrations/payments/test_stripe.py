@@ -14,7 +14,7 @@ import pytest
 
 from integrations.configuration import BadConfig, config_from_json
 from integrations.errors import DeliveryFailure, OutcomeUnknown, PermanentFailure, TemporaryFailure
-from integrations.payments import stripe
+from integrations.payments import stripe, stripe_events
 from integrations.payments.documents import FinishedInvoice, FinishedLine, PayingParty, PostalAddress
 from integrations.payments.stripe import Call, Config, StripeIds
 from tests.doubles.stripe_double import API_KEY, Fault, StripeDouble, parse_form
@@ -307,7 +307,7 @@ EVENT = json.dumps(
 
 
 def test_a_signed_callback_is_read(config: Config) -> None:
-    event = stripe.verify_webhook(config, signed(EVENT, NOW), EVENT, now=NOW)
+    event = stripe_events.verify_webhook(config, signed(EVENT, NOW), EVENT, now=NOW)
     assert (event.event_id, event.kind, event.object_id, event.livemode) == ("evt_1", "invoice.paid", "in_1", False)
 
 
@@ -325,12 +325,12 @@ def test_a_signed_callback_is_read(config: Config) -> None:
 )
 def test_any_other_callback_is_refused(config: Config, headers: dict[str, str], body: bytes, late: int) -> None:
     with pytest.raises(PermanentFailure):
-        stripe.verify_webhook(config, headers, body, now=NOW + timedelta(seconds=late))
+        stripe_events.verify_webhook(config, headers, body, now=NOW + timedelta(seconds=late))
 
 
 def test_no_callback_is_believed_without_a_secret(double: StripeDouble) -> None:
     with pytest.raises(PermanentFailure):
-        stripe.verify_webhook(Config(api_key=API_KEY), signed(EVENT, NOW, " "), EVENT, now=NOW)
+        stripe_events.verify_webhook(Config(api_key=API_KEY), signed(EVENT, NOW, " "), EVENT, now=NOW)
 
 
 def test_no_failure_shows_the_key(double: StripeDouble, config: Config) -> None:
