@@ -17,6 +17,7 @@ from django.db import connection
 from billing.days import DayValue
 from billing.deciding_days import DecidedDays
 from billing.figures import Figure, Ledger
+from billing.ledger import CORRECTED
 from billing.taking import Takes
 
 RunKey = tuple[int, str]
@@ -117,6 +118,8 @@ def _of_day(day: DayValue, figure: Figure | None, ledger: Ledger, proofs: Mappin
     job = ledger.jobs.get(figure.job_id or 0)
     proof = proofs.get((figure.job_id or 0, figure.run_key))
     told |= {"runs": [_of_run(run, proofs) for run in figure.runs]} if figure.runs else {}
+    if figure.reason.startswith(CORRECTED):
+        told["corrected"] = figure.reason.removeprefix(CORRECTED)
     return told | {
         "basis": figure.basis,
         "source": figure.source,

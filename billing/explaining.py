@@ -35,7 +35,8 @@ class ProvenDay:
     """A day of a selection and what proves its figure. ``quantity`` in bytes, None if nothing is charged.
 
     ``measured_on`` is the day the figure was measured, earlier than ``day`` if it stands or was carried. Run and
-    receipt are UUIDs as text, "" where the figure came without a run; ``run_month`` finds the run.
+    receipt are UUIDs as text, "" where the figure came without a run; ``run_month`` finds the run. ``corrected`` is the
+    reason of the person who corrected the figure.
     """
 
     day: date
@@ -52,6 +53,7 @@ class ProvenDay:
     run_month: date | None = None
     receipt: str = ""
     facts: str = ""
+    corrected: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,4 +167,5 @@ def _proven_day(day: Mapping[str, Any]) -> ProvenDay:
         run_month=date.fromisoformat(day["run_month"]) if day["run_month"] else None,
         receipt=day["receipt"],
         facts=day["facts"],
+        corrected=day.get("corrected", ""),
     )

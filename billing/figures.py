@@ -44,6 +44,7 @@ class Figure:
     known_at: datetime
     source: str
     revision: int
+    reason: str
     runs: tuple[Figure, ...] = ()
 
     def as_measurement(self) -> Measurement:
@@ -124,7 +125,7 @@ EFFECTIVE = """
           AND n.revision > e.revision AND n.known_at <= %(cut_off)s)
 """
 COLUMNS = """e.selection_id, e.metric, e.local_day, e.quantity, e.basis, e.job_id, e.run_key, e.run_month,
-    e.measured_at, e.known_at, e.source, e.revision"""
+    e.measured_at, e.known_at, e.source, e.revision, e.reason"""
 IN_PERIOD = f"""
 SELECT DISTINCT ON (e.selection_id, e.metric, e.job_id, e.local_day) {COLUMNS}
 FROM billing_usageentry e

@@ -56,6 +56,20 @@ def redraft(tenant: Tenant, run: InvoiceRun, *, now: datetime) -> InvoiceRun:
     return run
 
 
+@transaction.atomic
+def redraft_one(tenant: Tenant, invoice_uid: UUID, *, now: datetime) -> Invoice | None:
+    """Rebuild one draft as known now; None if nothing is charged any more. Raises NotFound or Refused."""
+    invoice = locked_invoice(tenant, invoice_uid, with_run=True)
+    if invoice.state != "draft":
+        raise Refused(f"Only a draft can be drafted again; invoice {invoice.number} is {invoice.state}.")
+    document = compose_one(invoice, cut_off=now)
+    documents = {} if document is None else {document.key: document}
+    if store_drafts(invoice.run, documents, {(invoice.bill_to_id, invoice.currency): invoice}, now=now):
+        InvoiceRun.objects.of(tenant).filter(pk=invoice.run_id).update(cut_off=now)
+    found: Invoice | None = Invoice.objects.of(tenant).filter(pk=invoice.pk).first()
+    return found
+
+
 def period_of(run: InvoiceRun) -> Period:
     """The days of a run."""
     return Period(first_day=run.first_day, last_day=run.last_day)

@@ -20,6 +20,8 @@ from msp.backups.runs import Measurement
 
 #: The figures of one measurement, by metric.
 FIGURES = (("protected", "protected_bytes"), ("stored", "stored_bytes"), ("transferred", "transferred_bytes"))
+#: The reason of an entry begins so where a person corrected what a run said: reading the run again changes nothing.
+CORRECTED = "corrected: "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,8 @@ WITH given AS (
 ), compared AS (
     SELECT p.*, e.revision AS last_revision, e.quantity AS last_quantity, e.basis AS last_basis,
            e.selection_id AS last_selection, e.client_id AS last_client, e.reseller_id AS last_reseller,
-           e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month, n.names AS last_names
+           e.local_day AS last_day, e.measured_at AS last_measured, e.run_month AS last_month, e.reason AS last_reason,
+           n.names AS last_names
     FROM placed p LEFT JOIN LATERAL (
         SELECT * FROM billing_usageentry u
         WHERE u.tenant_id = p.tenant_id AND u.source = p.source AND u.metric = p.metric
@@ -109,6 +112,8 @@ WHERE CASE WHEN quantity IS NULL THEN last_quantity IS NOT NULL
       ELSE (quantity, basis, selection_id, client_id, reseller_id, measured_at)
            IS DISTINCT FROM (last_quantity, last_basis, last_selection, last_client, last_reseller, last_measured)
            OR (names IS NOT NULL AND names IS DISTINCT FROM last_names) END
+  AND NOT (job_id IS NOT NULL AND quantity IS NOT NULL AND starts_with(last_reason, %(corrected)s)
+           AND (selection_id, client_id) = (last_selection, last_client)) IS TRUE
 ORDER BY source, metric
 RETURNING source, metric, revision
 """
@@ -153,9 +158,9 @@ def enter_usage(tenant_id: int, measurements: Sequence[Measurement], *, now: dat
     """Write what these runs measured, with selection, client and reseller as they were on the local day of the run.
 
     A figure that differs from the last one of its source is written as its next revision; None withdraws what the
-    source said before. Of one source given twice the later one counts. A selection's first measurable run makes its job
-    the measuring job and its basis the basis; another job or basis is entered but billed only once a person approves
-    it.
+    source said before; a figure that a person corrected stays. Of one source given twice the later one counts. A
+    selection's first measurable run makes its job the measuring job and its basis the basis; another job or basis is
+    entered but billed only once a person approves it.
     """
     if not measurements:
         return Entered(entries=0, first_measured=())
@@ -178,7 +183,7 @@ def enter_figures(tenant_id: int, figures: Sequence[PersonalFigure], *, now: dat
 
 def _enter(tenant_id: int, values: dict[str, Any], *, names: Mapping[tuple[str, str], list[list[str]]]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(ENTER, values)
+        cursor.execute(ENTER, {**values, "corrected": CORRECTED})
         if not names:
             return int(cursor.rowcount)
         written = cursor.fetchall()

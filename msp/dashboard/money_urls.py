@@ -6,20 +6,31 @@ from django.urls import URLPattern, path
 
 from msp.dashboard.views import billing_comparing as comparing
 from msp.dashboard.views import billing_contract as contracts
+from msp.dashboard.views import billing_corrections as corrections
 from msp.dashboard.views import billing_exports as exports
 from msp.dashboard.views import billing_invoices as invoices
 from msp.dashboard.views import billing_leakage as leakage
+from msp.dashboard.views import billing_measuring as measuring
 from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_plans as plans
 from msp.dashboard.views import billing_runs as runs
 from msp.dashboard.views import billing_subscriptions as subscriptions
 from msp.dashboard.views import billing_usage as usage
+from msp.dashboard.views import billing_wrong_days as wrong_days
 
 urlpatterns: list[URLPattern] = [
     path("billing/", invoices.list_invoices, name="invoices"),
     path("billing/invoices/<uuid:uid>/", invoices.show_invoice, name="invoice"),
     path("billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/", invoices.show_line, name="invoice-line"),
     path("billing/invoices/<uuid:uid>/meters/", comparing.show, name="invoice-meters"),
+    path(
+        "billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/days/<uuid:selection_uid>/<str:day>/",
+        wrong_days.correct_day,
+        name="wrong-day",
+    ),
+    path("billing/corrections/", corrections.list_corrections, name="corrections"),
+    path("billing/measuring/", measuring.list_unapproved, name="measuring"),
+    path("billing/measuring/approve/", measuring.approve, name="measuring-approve"),
     path("billing/invoices/<uuid:uid>/days.csv", invoices.download_annex, name="invoice-annex"),
     path("billing/invoices/<uuid:uid>/<slug:syntax>.xml", invoices.download_einvoice, name="invoice-xml"),
     path("billing/invoices/<uuid:uid>/finalise/", invoices.finalise, name="invoice-finalise"),

@@ -64,6 +64,8 @@ def pages_of(books: Books) -> dict[str, str]:
         "usage-files": reverse("usage-files"),
         "agreement": reverse("agreement", args=[books.agreement.uid]),
         "leakage": reverse("leakage"),
+        "corrections": reverse("corrections"),
+        "measuring": reverse("measuring"),
         "exports": reverse("exports"),
         "export-settings": reverse("export-settings", args=[books.seller.uid, "xero"]),
     }

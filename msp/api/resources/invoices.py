@@ -105,6 +105,7 @@ class ProvenDaySerializer(serializers.Serializer[Any]):
     run = serializers.CharField(help_text="UUID of the run; empty where the figure came without one.")
     run_month = MonthField(allow_null=True)
     receipt = serializers.CharField()
+    corrected = serializers.CharField(help_text="Why a person corrected the figure; empty if nobody did.")
 
 
 class ProvenSelectionSerializer(serializers.Serializer[Any]):
@@ -251,6 +252,7 @@ PROVEN_DAY = {
     "run": "6a7c1e52-6b0e-4f4e-9a9f-3c2b1a0d9e8f",
     "run_month": "2026-10",
     "receipt": "e4a1c0de-75b1-4f8e-8c3d-9b8a7f6e5d4c",
+    "corrected": "",
 }
 EXPLAINED = changed(
     LINE,

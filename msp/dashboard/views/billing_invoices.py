@@ -65,10 +65,11 @@ def show_line(request: StaffRequest, uid: uuid.UUID, line_uid: uuid.UUID) -> Htt
     """The working of one line, as a page or, for htmx, alone."""
     page = money.page_of_invoice(request.scope, uid)
     line = found(next((each for each in page.lines if each.uid == line_uid), None), "line")
+    context: dict[str, Any] = {"page": page, "line": line, "may_correct": MONEY.holds(request.scope)}
     if request.htmx:
-        return render(request, "billing/working.html", {"page": page, "line": line})
+        return render(request, "billing/working.html", context)
     compared = bars(compare_line(request.scope.tenant, line_uid).meters)
-    return render(request, "billing/line.html", {"page": page, "line": line, "bars": compared})
+    return render(request, "billing/line.html", context | {"bars": compared})
 
 
 @needs(INVOICES)
@@ -166,6 +167,7 @@ def _show(request: StaffRequest, page: InvoicePage, *, problem: str = "", typed_
         "last_day": page.row.last_day - timedelta(days=1),
         "lines": money.shown_lines(page),
         "may_change": may_change,
+        "may_correct": may_change,
         "decisions": money.decisions_open(request.scope, page.row.uid) if may_change and page.held else (),
         "verified": verified,
         "problem": problem,
