@@ -18,6 +18,7 @@ from billing.coverage import Covered
 from billing.days import DayValue, Measurement, Period, latest_by_day
 from billing.deciding_days import DecidedDays
 from billing.figures import Figures, Ledger, read_ledger
+from billing.filling import largest_so_far
 from billing.lines import measured_of, rated_of
 from billing.metering import METERS, AcceptMissing, read_meter_params
 from billing.metrics import COUNTS
@@ -181,23 +182,28 @@ def _accepted(working: Mapping[str, Any]) -> AcceptMissing:
 
 def _days_of(told: Mapping[str, Any], selections: Mapping[int, Selection], ledger: Ledger, *, period: Period) -> _Days:
     known = ledger.of(told["selection_id"], told["metric"])
-    figures = [figure.as_measurement() for figure in known.counted]
-    latest = latest_by_day(figures)
-    days = [_day(each, latest, known, is_largest=told.get("takes") == "largest") for each in told["days"]]
-    largest = by_largest(days, [figure.as_measurement() for figure in known.largest])
+    latest = latest_by_day(figure.as_measurement() for figure in known.counted)
+    is_raised = told.get("takes") == "largest" or told["metric"] == "protected_largest"
+    last = tuple(_day(each, latest, known, is_raised=is_raised) for each in told["days"])
+    largest = by_largest(last, [figure.as_measurement() for figure in known.largest])
+    if told["metric"] == "protected_largest":
+        last, largest = largest_so_far(last), largest_so_far(largest)
     selection: Any = selections.get(told["selection_id"])
-    billable = frozenset(day.day for day in days if day.state != "not_billable")
+    billable = frozenset(day.day for day in last if day.state != "not_billable")
     covered = Covered(selection=selection, client=None, name=told["name"], days=billable)
-    return _Days(covered=covered, last=tuple(days), largest=largest)
+    return _Days(covered=covered, last=last, largest=largest)
 
 
-def _day(told: Mapping[str, Any], latest: Mapping[date, Measurement], known: Figures, *, is_largest: bool) -> DayValue:
+def _day(told: Mapping[str, Any], latest: Mapping[date, Measurement], known: Figures, *, is_raised: bool) -> DayValue:
+    """A day by its last figure. ``is_raised``: it is told by a larger one, so the last one is read from the ledger."""
     day = DayValue(day=date.fromisoformat(told["day"]), state=told["state"], quantity=told["quantity"])
-    if is_largest and day.state == "measured" and day.day in latest:
-        return replace(day, quantity=latest[day.day].quantity)
     if day.state == "missing":
         return replace(day, last_quantity=_last_before(day.day, latest, known))
-    return day
+    if not is_raised or day.state == "not_billable":
+        return day
+    figure = latest.get(day.day)
+    last = figure.quantity if figure else _last_before(day.day, latest, known)
+    return day if last is None else replace(day, quantity=last)
 
 
 def _last_before(day: date, latest: Mapping[date, Measurement], known: Figures) -> int | None:
