@@ -21,7 +21,7 @@ from billing.figures import Figures, Ledger, read_ledger
 from billing.filling import largest_so_far
 from billing.lines import measured_of, rated_of
 from billing.metering import METERS, AcceptMissing, read_meter_params
-from billing.metrics import COUNTS
+from billing.metrics import COUNTS, SUMMED
 from billing.models import Invoice, InvoiceLine, Plan, Subscription
 from billing.refusals import NotFound
 from billing.taking import by_largest
@@ -183,10 +183,11 @@ def _accepted(working: Mapping[str, Any]) -> AcceptMissing:
 def _days_of(told: Mapping[str, Any], selections: Mapping[int, Selection], ledger: Ledger, *, period: Period) -> _Days:
     known = ledger.of(told["selection_id"], told["metric"])
     latest = latest_by_day(figure.as_measurement() for figure in known.counted)
-    is_raised = told.get("takes") == "largest" or told["metric"] == "protected_largest"
-    last = tuple(_day(each, latest, known, is_raised=is_raised) for each in told["days"])
+    metric = told["metric"]
+    is_raised = told.get("takes") == "largest" or metric == "protected_largest"
+    last = tuple(_day(each, latest, known, is_raised=is_raised, flows=metric in SUMMED) for each in told["days"])
     largest = by_largest(last, [figure.as_measurement() for figure in known.largest])
-    if told["metric"] == "protected_largest":
+    if metric == "protected_largest":
         last, largest = largest_so_far(last), largest_so_far(largest)
     selection: Any = selections.get(told["selection_id"])
     billable = frozenset(day.day for day in last if day.state != "not_billable")
@@ -194,16 +195,22 @@ def _days_of(told: Mapping[str, Any], selections: Mapping[int, Selection], ledge
     return _Days(covered=covered, last=last, largest=largest)
 
 
-def _day(told: Mapping[str, Any], latest: Mapping[date, Measurement], known: Figures, *, is_raised: bool) -> DayValue:
-    """A day by its last figure. ``is_raised``: it is told by a larger one, so the last one is read from the ledger."""
+def _day(
+    told: Mapping[str, Any], latest: Mapping[date, Measurement], known: Figures, *, is_raised: bool, flows: bool
+) -> DayValue:
+    """A day by its last figure. ``is_raised``: it is told by a larger one, so the last one is read from the ledger.
+
+    What ``flows`` is not carried to the next day.
+    """
     day = DayValue(day=date.fromisoformat(told["day"]), state=told["state"], quantity=told["quantity"])
     if day.state == "missing":
-        return replace(day, last_quantity=_last_before(day.day, latest, known))
+        last = 0 if flows else _last_before(day.day, latest, known)
+        return replace(day, last_quantity=last)
     if not is_raised or day.state == "not_billable":
         return day
     figure = latest.get(day.day)
-    last = figure.quantity if figure else _last_before(day.day, latest, known)
-    return day if last is None else replace(day, quantity=last)
+    stands = figure.quantity if figure else None if flows else _last_before(day.day, latest, known)
+    return day if stands is None else replace(day, quantity=stands)
 
 
 def _last_before(day: date, latest: Mapping[date, Measurement], known: Figures) -> int | None:

@@ -195,7 +195,8 @@ def read_ledger(
         _file(figures, choices, Figure(*row))
     for figure in _summed(Figure(*row) for row in _rows(EACH_IN_PERIOD, values)) if reads & SUMMED else ():
         _file(figures, choices, figure)
-    for row in _rows(LARGEST_IN_PERIOD, values) if largest else ():
+    standing = values | {"metrics": sorted(reads - SUMMED)}  # of what is summed a day's sum is the largest there is
+    for row in _rows(LARGEST_IN_PERIOD, standing) if largest and reads - SUMMED else ():
         _file_largest(figures, choices, Figure(*row))
     for which, *found in _rows(AROUND, values):
         figure = Figure(*found)

@@ -10,7 +10,7 @@ import pytest
 
 from billing.comparing import compare_line
 from billing.finalising import finalise
-from billing.invoicing import draft_run
+from billing.invoicing import decide, draft_run
 from billing.ledger import enter_usage
 from billing.metering import METERS
 from billing.metrics import COUNTS, METRICS
@@ -49,7 +49,11 @@ def test_a_month_is_final_verified_and_the_same_by_its_own_meter(
     month.on_plan(world.client, month.plan(meter=meter, metric=metric, unit=unit, pool=pool, **terms))
     nightly_and_noon(month, world)
     run = draft_run(month.tenant, month.seller, first_day=OCTOBER, actor=ACTOR, now=NOVEMBER)
-    final = finalise(month.tenant, only_invoice(run).uid, actor=ACTOR, now=NOVEMBER)
+    draft = only_invoice(run)
+    if draft.held:  # what was sent on the 20th and 21st is not known: it does not stand from the day before
+        assert metric == "transferred"
+        decide(month.tenant, draft.uid, decision="carry_missing", actor=ACTOR, reason="agreed", now=NOVEMBER)
+    final = finalise(month.tenant, draft.uid, actor=ACTOR, now=NOVEMBER)
     assert verify(month.tenant, final.uid).differences == ()
     (line,) = lines_of(final)
     assert line.amount > 0
