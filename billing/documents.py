@@ -25,6 +25,7 @@ from billing.money import round_money
 from billing.percentage_lines import compose_percentage
 from billing.percentages import is_percentage
 from billing.taxes import TaxTotal, tax_totals, taxes_record
+from billing.taxing import Taxation, read_taxation, taxed
 
 DocumentKey = tuple[int, str]
 
@@ -73,10 +74,11 @@ def compose_documents(
     grouped: dict[DocumentKey, list[Subscription]] = defaultdict(list)
     for subscription in subscriptions:
         grouped[subscription.agreement.bill_to_id, subscription.plan.currency].append(subscription)
+    taxation = read_taxation(tenant_id, {each.agreement.seller_id for each in subscriptions})
     documents = {}
     for key, group in grouped.items():
         decided = decisions.get(key, UNDECIDED)
-        composed = _compose_group(_in_order(group), material, period=period, decisions=decided)
+        composed = _compose_group(_in_order(group), material, taxation, period=period, decisions=decided)
         if any(each.line or each.held for each in composed):
             documents[key] = _document(group[0].agreement.bill_to, key[1], composed)
     return documents
@@ -99,14 +101,15 @@ def _read(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Peri
 
 
 def _compose_group(
-    group: Sequence[Subscription], material: Material, *, period: Period, decisions: Decisions
+    group: Sequence[Subscription], material: Material, taxation: Taxation, *, period: Period, decisions: Decisions
 ) -> list[Composed]:
-    """The lines of sizes, and after them those that are a percentage of them."""
+    """The lines of sizes, and after them those that are a percentage of them; each with its tax."""
     sizes = [each for each in group if not is_percentage(each.plan)]
     composed = [_composed(each, material, period=period, decisions=decisions) for each in sizes]
     lines, of = [each.line for each in composed if each.line], {each.pk: each for each in sizes}
     shares = [each for each in group if is_percentage(each.plan)]
-    return composed + [compose_percentage(each, lines, of, period=period) for each in shares]
+    composed += [compose_percentage(each, lines, of, period=period) for each in shares]
+    return [taxed(each, who, taxation, period=period) for each, who in zip(composed, (*sizes, *shares), strict=True)]
 
 
 def _composed(subscription: Subscription, material: Material, *, period: Period, decisions: Decisions) -> Composed:

@@ -25,7 +25,6 @@ from billing.plans import meter_params_of, plan_record, terms_of
 from billing.pricing.priced import ONE_OF_EACH, Covering
 from billing.pricing.rate import Rated, rate
 from billing.taking import as_things, thing_days
-from billing.taxes import category_for
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Decisions:
 class ComposedLine:
     """A line ready to be stored. ``client_id`` is empty for a reseller's line; ``working`` recomputes to ``amount``.
 
-    ``kind`` is one of LINE_KINDS; a line that is not of usage may have no subscription.
+    ``kind`` is one of LINE_KINDS; a line that is not of usage may have no subscription. A line of a subscription gets
+    its tax once composed, from ``billing.taxing``.
     """
 
     subscription_id: int | None
@@ -50,8 +50,8 @@ class ComposedLine:
     quantity: Decimal
     unit: str
     amount: Decimal
-    tax_category: str
-    tax_rate: Decimal
+    tax_category: str = ""
+    tax_rate: Decimal = Decimal(0)
     working: dict[str, Any]
     evidence: list[dict[str, Any]]
 
@@ -180,7 +180,7 @@ def _line(
     rated: Rated,
     period: Period,
 ) -> ComposedLine:
-    plan, rate_of_tax = subscription.plan, subscription.agreement.bill_to.tax_rate.normalize()
+    plan = subscription.plan
     return ComposedLine(
         subscription_id=subscription.pk,
         client_id=subscription.client_id,
@@ -188,8 +188,6 @@ def _line(
         quantity=rated.quantity,
         unit=rated.unit,
         amount=rated.amount,
-        tax_category=category_for(rate_of_tax),
-        tax_rate=rate_of_tax,
         working={
             **rated.working,
             "plan": plan_record(plan),

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from billing.exact import ROUNDINGS
 from billing.metrics import ENTERED, METRICS
-from billing.taxes import TAX_CATEGORIES
+from billing.taxes import TAX_CATEGORIES, TAX_CLASSES
 from msp.estate.models import Client, Selection
 from msp.tenants.models import Reseller
 from msp.tenants.secrets import EncryptedJSONField
@@ -31,8 +31,9 @@ LINE_KINDS = ("usage", "percentage", "charge", "discount", "credit", "delta")
 class Seller(TenantOwned):
     """Who invoices: a legal entity with its own number series; of the tenant (reseller empty) or of a reseller.
 
-    ``stripe`` is the encrypted configuration of ``integrations.payments.stripe``, empty without Stripe.
-    ``callbacks_refused`` counts callbacks that Stripe did not sign, ``last_refusal`` says why the last one was.
+    ``stripe`` is the encrypted configuration of ``integrations.payments.stripe``, empty without Stripe. ``note`` is
+    printed on every document. ``callbacks_refused`` counts callbacks that Stripe did not sign, ``last_refusal`` says
+    why the last one was.
     """
 
     reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
@@ -42,6 +43,7 @@ class Seller(TenantOwned):
     tax_id = models.CharField(max_length=40, blank=True)
     bank = models.TextField(blank=True)
     email = models.EmailField(blank=True)
+    note = models.TextField(blank=True)
     number_format = models.CharField(max_length=60, default="{year}-{number:05d}")
     stripe = EncryptedJSONField(null=True)
     callbacks_refused = models.IntegerField(default=0, db_default=0)
@@ -60,6 +62,8 @@ class Seller(TenantOwned):
 class BillTo(TenantOwned):
     """Who pays; ``tax_rate`` is a share (0.19), ``terms_days`` from the invoice's date.
 
+    ``tax_category`` "" is standard where there is a rate, else zero rated. ``language`` is that of its documents.
+
     ``customer_number`` is its number in the seller's books (in DATEV the debtor's account).
     """
 
@@ -68,7 +72,9 @@ class BillTo(TenantOwned):
     country = models.CharField(max_length=2, blank=True)
     tax_id = models.CharField(max_length=40, blank=True)
     tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    tax_category = models.CharField(max_length=2, blank=True)
     tax_note = models.CharField(max_length=200, blank=True)
+    language = models.CharField(max_length=8, blank=True)
     currency = models.CharField(max_length=3, default="EUR")
     terms_days = models.IntegerField(default=14)
     order_number = models.CharField(max_length=80, blank=True)
@@ -80,6 +86,8 @@ class BillTo(TenantOwned):
             uid_key("billto"),
             models.UniqueConstraint(fields=["tenant", "legal_name"], name="billto_name"),
             models.CheckConstraint(condition=Q(tax_rate__gte=0, tax_rate__lt=1), name="billto_tax_rate"),
+            one_of("billto", "tax_category", ("", *TAX_CATEGORIES)),
+            models.CheckConstraint(condition=Q(tax_rate=0) | Q(tax_category__in=("", "S")), name="billto_untaxed"),
             models.CheckConstraint(condition=Q(terms_days__gte=0), name="billto_terms"),
         ]
 
@@ -129,6 +137,7 @@ class Plan(TenantOwned):
     allowance_per = models.CharField(max_length=12, default="selection")
     minimum = models.DecimalField(max_digits=18, decimal_places=4, default=0)
     maximum = models.DecimalField(max_digits=18, decimal_places=4, default=0)
+    tax_class = models.CharField(max_length=10, default="standard")
     currency = models.CharField(max_length=3)
     carry_days = models.IntegerField(default=3)
     starts_with = models.CharField(max_length=12, default="first_good")
@@ -144,6 +153,7 @@ class Plan(TenantOwned):
             one_of("plan", "starts_with", ("first_good", "agreed")),
             one_of("plan", "charge_suspended", CHARGE_SUSPENDED),
             one_of("plan", "charge_seeding", CHARGE_SEEDING),
+            one_of("plan", "tax_class", TAX_CLASSES),
             one_of("plan", "pool", ("subscription", "selection")),
             one_of("plan", "quantity_rounding", ROUNDINGS),
             one_of("plan", "allowance_per", ("selection", "machine")),
@@ -404,5 +414,6 @@ class Collection(TenantOwned):
 # further models of this app, each topic in a file of its own; Django looks for them here
 from billing.models_exporting import ExportSettings as ExportSettings  # noqa: E402
 from billing.models_reconciling import Reconciliation as Reconciliation  # noqa: E402
+from billing.models_taxes import TaxRate as TaxRate  # noqa: E402
 from billing.models_usage import UsageImport as UsageImport  # noqa: E402
 from billing.models_usage import UsageNames as UsageNames  # noqa: E402

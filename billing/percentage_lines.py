@@ -21,7 +21,6 @@ from billing.params import BadParams
 from billing.percentages import codes_of
 from billing.plans import plan_record, terms_of
 from billing.pricing.rate import Base, Rated, rate_percentage
-from billing.taxes import category_for
 
 
 def compose_percentage(
@@ -84,7 +83,7 @@ def _line(
     running: frozenset[date],
     period: Period,
 ) -> ComposedLine:
-    plan, rate_of_tax = subscription.plan, subscription.agreement.bill_to.tax_rate.normalize()
+    plan = subscription.plan
     return ComposedLine(
         subscription_id=subscription.pk,
         client_id=subscription.client_id,
@@ -93,8 +92,6 @@ def _line(
         quantity=rated.quantity,
         unit=rated.unit,
         amount=rated.amount,
-        tax_category=category_for(rate_of_tax),
-        tax_rate=rate_of_tax,
         working={**rated.working, "billable_days": len(running), "lines": told, "plan": plan_record(plan)},
         evidence=[],
     )

@@ -25,6 +25,7 @@ from billing.pricing import read_price_params
 from billing.pricing.priced import Thing
 from billing.pricing.rate import PlanTerms
 from billing.refusals import Refused
+from billing.taxes import TAX_CLASSES, TaxClass
 from msp.tenants import audit
 from msp.tenants.models import Tenant
 
@@ -62,6 +63,7 @@ class PlanDraft:
     starts_with: str = "first_good"
     charge_suspended: str = "no"
     charge_seeding: str = "first_figure"
+    tax_class: TaxClass = "standard"
 
 
 def make_plan(tenant: Tenant, *, code: str, draft: PlanDraft, actor: str, now: datetime) -> Plan:
@@ -159,6 +161,8 @@ def _check_words(draft: PlanDraft) -> None:
     for name, words in (("charge_suspended", CHARGE_SUSPENDED), ("charge_seeding", CHARGE_SEEDING)):
         if getattr(draft, name) not in words:
             raise BadParams(name, f"this must be one of: {', '.join(words)}")
+    if draft.tax_class not in TAX_CLASSES:
+        raise BadParams("tax_class", f"this must be one of: {', '.join(TAX_CLASSES)}")
     if not 0 <= draft.carry_days <= 366:
         raise BadParams("carry_days", "a figure is carried for 0 to 366 days")
 

@@ -20,8 +20,10 @@ from django.db.models import Q
 from billing.explaining import ExplainedLine, explained
 from billing.metrics import SUMMED
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun, Plan, Seller, Subscription
+from billing.money import round_money
 from billing.plans import plan_record
 from billing.refusals import NotFound
+from billing.taxes import TaxTotal, category_for, read_taxes
 from msp.tenants.models import Tenant
 
 
@@ -58,6 +60,7 @@ class InvoicePage:
     seller: Mapping[str, Any]
     bill_to: Mapping[str, Any]
     tax_rate: Decimal
+    taxes: tuple[TaxTotal, ...]
     lines: tuple[ExplainedLine, ...]
     held: tuple[str, ...]
     decisions: tuple[Mapping[str, Any], ...]
@@ -167,6 +170,7 @@ def invoice_page(tenant: Tenant, uid: UUID, *, reseller_id: int | None = None) -
         seller=_party(invoice, "seller"),
         bill_to=_party(invoice, "bill_to"),
         tax_rate=invoice.tax_rate,
+        taxes=_taxes(invoice),
         lines=_explained_lines(tenant, invoice),
         held=tuple(invoice.held),
         decisions=tuple(invoice.decisions),
@@ -309,8 +313,17 @@ def _party(invoice: Invoice, name: str) -> Mapping[str, Any]:
         party: Mapping[str, Any] = invoice.snapshot[name]
         return party
     today: Seller | Any = getattr(invoice, name)
-    names = ("legal_name", "address", "country", "tax_id", "email", "bank", "tax_note", "order_number")
+    names = ("legal_name", "address", "country", "tax_id", "email", "bank", "note", "tax_note", "order_number")
     return {each: getattr(today, each) for each in names if hasattr(today, each)}
+
+
+def _taxes(invoice: Invoice) -> tuple[TaxTotal, ...]:
+    """Each category and rate; documents of the first version had one rate and kept no list."""
+    if invoice.taxes:
+        return read_taxes(invoice.taxes)
+    rate, currency = invoice.tax_rate.normalize(), invoice.currency
+    net, tax = round_money(invoice.net, currency), round_money(invoice.tax, currency)
+    return (TaxTotal(category=category_for(rate), rate=rate, net=net, tax=tax),) if invoice.net else ()
 
 
 def _explained_lines(tenant: Tenant, invoice: Invoice) -> tuple[ExplainedLine, ...]:

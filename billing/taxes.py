@@ -8,12 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from billing.money import round_money
 
 #: UNCL 5305 as EN 16931 uses it: standard, zero rated, exempt, reverse charge, within the EU, export, not subject.
 TAX_CATEGORIES = ("S", "Z", "E", "AE", "K", "G", "O")
+
+
+#: Each in words, as forms and documents say it.
+CATEGORY_WORDS = {
+    "S": "Standard",
+    "Z": "Zero rated",
+    "E": "Exempt",
+    "AE": "Reverse charge",
+    "K": "Supply within the EU",
+    "G": "Export outside the EU",
+    "O": "Not subject to tax",
+}
+#: The tax is the recipient's to pay: the authorities know both by their VAT numbers.
+NEEDS_BOTH_NUMBERS = frozenset({"AE", "K"})
+#: What a plan says of the tax on it; what is exempt is so in every country and has no rate.
+TaxClass = Literal["standard", "reduced", "exempt"]
+TAX_CLASSES: tuple[TaxClass, ...] = ("standard", "reduced", "exempt")
+RATED_CLASSES = ("standard", "reduced")
+EXEMPT: TaxClass = "exempt"
 
 
 class TaxedLine(Protocol):

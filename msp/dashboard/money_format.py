@@ -15,6 +15,7 @@ from alerts.wording import size_words
 from billing.exact import number_text, rounded
 from billing.metrics import BY_NAME
 from billing.money import CURRENCIES, round_money
+from billing.taxes import CATEGORY_WORDS, TaxTotal
 from billing.units import size_of
 from msp.dashboard.formatting import icon
 from msp.dashboard.typing_in import MANY
@@ -83,6 +84,18 @@ def plain(value: Decimal | None) -> str:
 def percent(share: Decimal) -> str:
     """A share of one as a percentage: 0.19 is "19"."""
     return number_text(Decimal(share) * 100)
+
+
+@register.filter
+def tax_words(tax: TaxTotal) -> str:
+    """A rate, or why there is none: "Tax 19 %", "Reverse charge (AE)"."""
+    return f"Tax {percent(tax.rate)} %" if tax.rate or tax.category == "S" else category_words(tax.category)
+
+
+@register.filter
+def category_words(category: str) -> str:
+    """A tax category in words, with its code."""
+    return f"{CATEGORY_WORDS.get(category, category)} ({category})"
 
 
 @register.filter

@@ -15,6 +15,7 @@ from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_plans as plans
 from msp.dashboard.views import billing_runs as runs
 from msp.dashboard.views import billing_subscriptions as subscriptions
+from msp.dashboard.views import billing_taxes as taxes
 from msp.dashboard.views import billing_usage as usage
 from msp.dashboard.views import billing_wrong_days as wrong_days
 
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern] = [
     path("billing/sellers/new/", parties.edit_seller, name="seller-new"),
     path("billing/sellers/<uuid:uid>/", parties.edit_seller, name="seller"),
     path("billing/sellers/<uuid:uid>/stripe/", parties.edit_stripe, name="seller-stripe"),
+    path("billing/sellers/<uuid:uid>/tax-rates/", taxes.edit_rates, name="seller-tax-rates"),
     path("billing/bill-tos/new/", parties.edit_bill_to, name="bill-to-new"),
     path("billing/bill-tos/<uuid:uid>/", parties.edit_bill_to, name="bill-to"),
     path("billing/agreements/new/", parties.edit_agreement, name="agreement-new"),

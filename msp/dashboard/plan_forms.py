@@ -26,6 +26,7 @@ from billing.plans import PlanDraft, draft_of, terms_of
 from billing.pricing import PRICES
 from billing.pricing.priced import Thing
 from billing.pricing.rate import Base, Rated, rate, rate_percentage
+from billing.taxes import TAX_CLASSES
 from billing.units import UNITS, size_of
 from billing.working import explain
 from msp.dashboard.form_pages import sentence
@@ -41,6 +42,7 @@ IF_EMPTY = {
     "carry_days": 3,
     "quantity_rounding": "half-up",
     "allowance_per": "selection",
+    "tax_class": "standard",
     "charge_suspended": "no",
     "charge_seeding": "first_figure",
 }
@@ -61,6 +63,7 @@ SEEDING = (
     ("never", "not charged"),
     ("always", "charged like any other"),
 )
+TAX_CLASS_WORDS = tuple((each, each) for each in TAX_CLASSES)
 STARTS = (("first_good", "the first measurement"), ("agreed", "the day the subscription starts"))
 
 
@@ -166,6 +169,8 @@ _BASICS = (
           help="A selection, or all of a client, from the day on which a person suspended it."),
     Field("charge_seeding", "What is seeding", kind="choice", choices=SEEDING,
           help="Its first full copy travels on a device."),
+    Field("tax_class", "Tax class", kind="choice", choices=TAX_CLASS_WORDS,
+          help="Which of the seller's rates in the payer's country it bears. A payer's own tax category comes first."),
 )  # fmt: skip
 
 
@@ -346,7 +351,7 @@ def _typed_at_first(currency: str) -> QueryDict:
         {"currency": currency, "metric": "protected", "meter": "daily_average", "unit": "GB", "price": "tiered"}
     )
     typed.update({"quantity_places": "3", "carry_days": "3", "pool": "subscription", "starts_with": "first_good"})
-    typed.update({"quantity_rounding": "half-up", "allowance_per": "selection"})
+    typed.update({"quantity_rounding": "half-up", "allowance_per": "selection", "tax_class": "standard"})
     typed.update({"tiers-1-up_to": "100", "preview_size": "121"})
     return typed
 

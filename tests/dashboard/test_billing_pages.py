@@ -57,6 +57,7 @@ def pages_of(books: Books) -> dict[str, str]:
         "seller-new": reverse("seller-new"),
         "seller": reverse("seller", args=[books.seller.uid]),
         "stripe": reverse("seller-stripe", args=[books.seller.uid]),
+        "tax-rates": reverse("seller-tax-rates", args=[books.seller.uid]),
         "bill-to-new": reverse("bill-to-new"),
         "bill-to": reverse("bill-to", args=[books.acme.bill_to.uid]),
         "agreement-new": reverse("agreement-new"),
@@ -518,3 +519,64 @@ def test_an_agreement_cannot_name_a_version_that_nobody_wrote(books: Books, cash
     assert cashier.post(reverse("agreement-new"), typed).status_code == 422
     assert cashier.post(reverse("agreement-new"), typed | {"size_contract": "1"}).status_code == 302
     assert Agreement.objects.of(books.world.tenant).get(number="B-1").size_contract == "1"
+
+
+# ---- tax ---------------------------------------------------------------------------------------------------------
+
+
+def bill_to_typed(**values: str) -> dict[str, str]:
+    return {"legal_name": "Payer AG", "currency": "EUR", "terms_days": "14", "country": "de"} | values
+
+
+def test_a_payers_tax_profile_is_stored_and_shown(cashier: Browser, books: Books) -> None:
+    typed = bill_to_typed(tax_category="AE", tax_id="FR 40 303 265 045", country="fr", language="fr")
+    assert cashier.post(reverse("bill-to-new"), typed).status_code == 302
+    stored = BillTo.objects.of(books.world.tenant).get(legal_name="Payer AG")
+    assert (stored.tax_category, stored.country, stored.language) == ("AE", "FR", "fr")
+    assert "Reverse charge (AE)" in text_of(cashier.get(reverse("parties")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"tax_category": "S"}, "Standard tax needs a rate"),
+        ({"tax_category": "K"}, "needs the payer&#x27;s VAT number"),
+        ({"tax_category": "E", "tax_percent": "19"}, "Exempt has no tax rate"),
+        ({"tax_id": "DE136695977"}, "is not a VAT number of DE"),
+        ({"country": "XX"}, "XX is not a country"),
+    ],
+)
+def test_a_tax_profile_that_cannot_be_right_is_refused(cashier: Browser, typed: dict[str, str], sentence: str) -> None:
+    response = cashier.post(reverse("bill-to-new"), bill_to_typed(**typed))
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    assert not BillTo.unwalled.filter(legal_name="Payer AG").exists()
+
+
+def test_rates_are_entered_put_right_and_shown(cashier: Browser, books: Books) -> None:
+    address = reverse("seller-tax-rates", args=[books.seller.uid])
+    typed = {"country": "at", "tax_class": "reduced", "percent": "10", "starts_on": "2020-01-01"}
+    assert cashier.post(address, typed).status_code == 302
+    assert cashier.post(address, typed | {"percent": "13"}).status_code == 302
+    shown = text_of(cashier.get(address))
+    assert "AT reduced 13 % 1 January 2020" in shown
+    assert AuditEntry.objects.of(books.world.tenant).filter(action="tax rate changed").count() == 1
+
+
+@pytest.mark.parametrize("percent", ["0", "100", "19.0001"])
+def test_a_rate_that_is_none_is_refused(cashier: Browser, books: Books, percent: str) -> None:
+    typed = {"country": "DE", "tax_class": "standard", "percent": percent, "starts_on": "2020-01-01"}
+    response = cashier.post(reverse("seller-tax-rates", args=[books.seller.uid]), typed)
+    assert response.status_code == 422
+    assert "A tax rate" in response.content.decode()
+
+
+def test_an_invoice_shows_every_rate(cashier: Browser, books: Books) -> None:
+    taxes = [
+        {"category": "S", "rate": "0.19", "net": "12.00", "tax": "2.28"},
+        {"category": "AE", "rate": "0", "net": "10.00", "tax": "0.00"},
+    ]
+    Invoice.objects.of(books.world.tenant).filter(pk=books.acme.pk).update(taxes=taxes)
+    shown = text_of(cashier.get(reverse("invoice", args=[books.acme.uid])))
+    assert "Tax 19 % of 12.00 EUR , rounded once 2.28 EUR" in shown
+    assert "Reverse charge (AE) of 10.00 EUR , rounded once 0.00 EUR" in shown

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from billing.comparing import compare_line
 from billing.explaining import explain_line
 from billing.queries import invoice_page
+from billing.taxes import TAX_CATEGORIES
 from msp.api import queries
 from msp.api.paging import Order
 from msp.api.reading import StrictSerializer
@@ -141,6 +142,15 @@ class LineExplainedSerializer(LineSerializer):
     meters = ComparedMeterSerializer(many=True, help_text="What each meter would have billed; computed, not stored.")
 
 
+class TaxSerializer(serializers.Serializer[Any]):
+    """The tax of one category and rate."""
+
+    category = WordField(TAX_CATEGORIES, help_text="UNCL 5305: S standard, Z zero rated, E exempt, AE reverse charge.")
+    rate = serializers.DecimalField(max_digits=6, decimal_places=5, help_text="A share: 0.19 is 19 %.")
+    net = MoneyField(help_text="What its lines come to.")
+    tax = MoneyField(help_text="Rounded once, half up.")
+
+
 class InvoiceDetailSerializer(serializers.Serializer[Any]):
     """A document with its lines. Seller and bill-to are those of the document, not of today, once it is final."""
 
@@ -155,6 +165,7 @@ class InvoiceDetailSerializer(serializers.Serializer[Any]):
     net = MoneyField(source="row.net")
     tax = MoneyField(source="row.tax")
     tax_rate = serializers.DecimalField(max_digits=6, decimal_places=5)
+    taxes = TaxSerializer(many=True)
     total = MoneyField(source="row.total")
     currency = serializers.CharField(source="row.currency")
     paid = serializers.BooleanField(source="row.paid")
@@ -226,6 +237,7 @@ LINE: dict[str, Any] = {
 DETAIL = {
     **{name: value for name, value in EXAMPLE.items() if name not in ("seller", "bill_to", "held")},
     "tax_rate": "0.19000",
+    "taxes": [{"category": "S", "rate": "0.19000", "net": "34.0000", "tax": "6.4600"}],
     "timezone": "Europe/Berlin",
     "cut_off": "2026-11-02T08:00:00Z",
     "seller": {"legal_name": "Northwind MSP GmbH", "country": "DE"},

@@ -6,6 +6,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from babel import Locale
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -18,6 +19,9 @@ from billing.numbering import check_number_format
 from billing.reconciling import latest_of
 from billing.refusals import Refused as BillingRefused
 from billing.size_contract import NEWEST, VERSIONS
+from billing.taxes import CATEGORY_WORDS, TAX_CATEGORIES
+from billing.taxing import check_profile
+from billing.vat_numbers import check_tax_number
 from integrations.configuration import BadConfig, config_from_json, config_to_json, describe
 from integrations.payments import stripe
 from msp.dashboard import money
@@ -26,8 +30,17 @@ from msp.dashboard.form_pages import FormPage, edit
 from msp.dashboard.forms import BadField, Field, fields_of_config
 from msp.dashboard.permits import MONEY, OWN, needs
 from msp.dashboard.scope import StaffRequest, found
-from msp.tenants.models import Reseller
+from msp.tenants.models import Reseller, Tenant
 
+LANGUAGES = (("", "English"), ("de", "German"), ("fr", "French"), ("es", "Spanish"))
+TAX_ID_HELP = "A VAT number with its country (DE123456788) is checked; else the number of the tax office."
+CATEGORIES = (
+    ("", "By the rate: standard, or zero rated without one"),
+    *((code, f"{CATEGORY_WORDS[code]} ({code})") for code in TAX_CATEGORIES),
+)
+#: The countries whose names babel knows, without its areas that are none.
+NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+COUNTRIES = {code for code in map(str, Locale("en").territories) if len(code) == 2} - NO_COUNTRIES
 CRUMBS = "Sellers and payers"
 MOST_DAYS = 3660
 
@@ -53,6 +66,7 @@ def edit_seller(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpResp
 
     def apply(values: dict[str, Any]) -> str:
         check_format(values["number_format"])
+        values["country"], values["tax_id"] = checked_country(values["country"]), checked_number(values["tax_id"])
         reseller = values.pop("reseller")
         values["reseller"] = Reseller.objects.of(tenant).get(uid=reseller) if reseller else None
         store(request, seller, _texts(values), kind="seller", unique=_taken("legal_name", "seller"))
@@ -99,6 +113,9 @@ def edit_bill_to(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpRes
         if percent >= 100:
             raise BadField("tax_percent", "A tax rate is less than 100 %.")
         values["tax_rate"] = percent / 100
+        values["country"], values["tax_id"] = checked_country(values["country"]), checked_number(values["tax_id"])
+        values["tax_category"] = values["tax_category"] or ""
+        check_tax(values, tenant=request.scope.tenant)
         values["terms_days"] = 14 if values["terms_days"] is None else values["terms_days"]
         store(request, bill_to, _texts(values), kind="bill-to", unique=_taken("legal_name", "payer"))
         return reverse("parties")
@@ -143,6 +160,32 @@ def check_format(text: str) -> None:
         raise BadField("number_format", refusal.reason) from refusal
 
 
+def checked_number(text: str | None) -> str:
+    """A tax number as it is kept. Raises BadField for a VAT number with wrong form or check digits."""
+    try:
+        return check_tax_number(text or "")
+    except BillingRefused as refusal:
+        raise BadField("tax_id", refusal.reason) from refusal
+
+
+def checked_country(text: str | None) -> str:
+    """Two capital letters, or none. Raises BadField."""
+    country = (text or "").upper()
+    if country and country not in COUNTRIES:
+        raise BadField("country", f"{country} is not a country of ISO 3166; write its two letters, such as DE.")
+    return country
+
+
+def check_tax(values: dict[str, Any], *, tenant: Tenant) -> None:
+    """Raises BadField for a tax profile that cannot be right."""
+    names = ("country", "tax_id", "tax_category", "tax_rate")
+    profile = BillTo(tenant=tenant, **{name: values[name] for name in names})
+    try:
+        check_profile(profile, tenant=tenant)
+    except BillingRefused as refusal:
+        raise BadField("tax_category", refusal.reason) from refusal
+
+
 def checked_config(config_class: type[Any], values: dict[str, Any], stored: dict[str, Any]) -> dict[str, object]:
     """The configuration as it is stored; an empty secret keeps the stored one. Raises BadConfig."""
     settings = describe(config_class)
@@ -163,9 +206,11 @@ def _seller_fields(request: StaffRequest, seller: Seller) -> tuple[Field, ...]:
         Field("legal_name", "Legal name", value=seller.legal_name, required=True, maximum=200),
         Field("address", "Address", kind="long", value=seller.address, maximum=1000),
         Field("country", "Country", value=seller.country, maximum=2, help="Two letters, such as DE."),
-        Field("tax_id", "Tax number", value=seller.tax_id, maximum=40),
+        Field("tax_id", "Tax number", value=seller.tax_id, maximum=40, help=TAX_ID_HELP),
         Field("bank", "Bank details", kind="long", value=seller.bank, maximum=1000, help="Printed below the total."),
         Field("email", "Email", value=seller.email, maximum=200),
+        Field("note", "Note on every document", kind="long", value=seller.note, maximum=2000,
+              help="Printed at the end, such as the register and the managing directors."),
         Field("number_format", "Invoice numbers", value=seller.number_format, required=True, maximum=60,
               help="{number:05d} counts without gaps; {year} begins again each year. Such as {year}-{number:05d}."),
         Field("reseller", "Belongs to", kind="choice", choices=owners,
@@ -180,11 +225,15 @@ def _bill_to_fields(bill_to: BillTo, *, currency: str) -> tuple[Field, ...]:
         Field("legal_name", "Legal name", value=bill_to.legal_name, required=True, maximum=200),
         Field("address", "Address", kind="long", value=bill_to.address, maximum=1000),
         Field("country", "Country", value=bill_to.country, maximum=2, help="Two letters, such as DE."),
-        Field("tax_id", "Tax number", value=bill_to.tax_id, maximum=40),
-        Field("tax_percent", "Tax", kind="decimal", minimum=0, unit="%",
-              value=format((Decimal(bill_to.tax_rate) * 100).normalize(), "f")),
+        Field("tax_id", "Tax number", value=bill_to.tax_id, maximum=40, help=TAX_ID_HELP),
+        Field("tax_category", "Tax category", kind="choice", choices=CATEGORIES, value=bill_to.tax_category,
+              help="Any but standard holds for all that this payer is charged, and has no rate."),
+        Field("tax_percent", "Own tax rate", kind="decimal", minimum=0, unit="%",
+              value=format((Decimal(bill_to.tax_rate) * 100).normalize(), "f"),
+              help="0: the seller's rates in the payer's country, by the tax class of each plan."),
         Field("tax_note", "Note on tax", value=bill_to.tax_note, maximum=200,
-              help="Printed, such as: reverse charge, the recipient owes the tax."),
+              help="Why there is none, as printed: reverse charge, the recipient owes the tax."),
+        Field("language", "Language of documents", kind="choice", choices=LANGUAGES, value=bill_to.language),
         Field("currency", "Currency", kind="choice", choices=currencies, value=currency, required=True),
         Field("terms_days", "Pays within", kind="number", minimum=0, maximum=365, unit="days",
               value=str(bill_to.terms_days)),
