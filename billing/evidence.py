@@ -117,6 +117,8 @@ def _of_day(day: DayValue, figure: Figure | None, ledger: Ledger, proofs: Mappin
         return told
     job = ledger.jobs.get(figure.job_id or 0)
     proof = proofs.get((figure.job_id or 0, figure.run_key))
+    names = ledger.names.get((figure.source, figure.metric, figure.revision))
+    told |= {"names": [name for _, name in names]} if names is not None else {}
     told |= {"runs": [_of_run(run, proofs) for run in figure.runs]} if figure.runs else {}
     if figure.reason.startswith(CORRECTED):
         told["corrected"] = figure.reason.removeprefix(CORRECTED)

@@ -36,7 +36,7 @@ class ProvenDay:
 
     ``measured_on`` is the day the figure was measured, earlier than ``day`` if it stands or was carried. Run and
     receipt are UUIDs as text, "" where the figure came without a run; ``run_month`` finds the run. ``corrected`` is the
-    reason of the person who corrected the figure.
+    reason of the person who corrected the figure. ``names`` are those of what was counted.
     """
 
     day: date
@@ -54,6 +54,7 @@ class ProvenDay:
     receipt: str = ""
     facts: str = ""
     corrected: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,4 +169,5 @@ def _proven_day(day: Mapping[str, Any]) -> ProvenDay:
         receipt=day["receipt"],
         facts=day["facts"],
         corrected=day.get("corrected", ""),
+        names=tuple(day.get("names", ())),
     )

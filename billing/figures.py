@@ -17,8 +17,9 @@ from typing import Any
 
 from django.db import connection
 
+from billing.counting import read_names
 from billing.days import Measurement, Period
-from billing.metrics import SUMMED, read_of
+from billing.metrics import COUNTS, SUMMED, read_of
 from billing.models import MeasuringChoice
 from msp.backups.models import BackupJob
 
@@ -102,6 +103,7 @@ class Ledger:
     figures: Mapping[Key, Figures]
     choices: Mapping[int, Sequence[Choice]]
     jobs: Mapping[int, Any]
+    names: Mapping[tuple[str, str, int], Sequence[Sequence[str]]] = field(default_factory=dict)
 
     def of(self, selection_id: int, metric: str) -> Figures:
         return self.figures.get((selection_id, read_of(metric))) or Figures()
@@ -205,7 +207,21 @@ def read_ledger(
             known.before = figure
         else:
             known.first_day = figure.local_day
-    return Ledger(figures=dict(figures), choices=choices, jobs=_jobs(tenant_id, figures, choices))
+    names = _names(tenant_id, figures) if reads & COUNTS else {}
+    return Ledger(figures=dict(figures), choices=choices, jobs=_jobs(tenant_id, figures, choices), names=names)
+
+
+def _names(tenant_id: int, figures: Mapping[Key, Figures]) -> Mapping[tuple[str, str, int], Sequence[Sequence[str]]]:
+    """The names behind what is counted and billed."""
+    return read_names(
+        tenant_id,
+        {
+            (figure.source, figure.metric, figure.revision)
+            for (_, metric), known in figures.items()
+            if metric in COUNTS
+            for figure in (*known.counted, *([known.before] if known.before else []))
+        },
+    )
 
 
 def choice_on(choices: Sequence[Choice], day: date) -> Choice:

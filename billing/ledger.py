@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection
 
+from billing.counting import Counted, counts_of, metrics_counted
 from billing.metrics import BY_NAME
 from billing.models import UsageNames
 from msp.backups.runs import Measurement
@@ -165,10 +166,27 @@ def enter_usage(tenant_id: int, measurements: Sequence[Measurement], *, now: dat
     if not measurements:
         return Entered(entries=0, first_measured=())
     values: dict[str, Any] = {"rows": json.dumps(_rows(measurements)), "tenant": tenant_id, "now": now}
-    entries = _enter(tenant_id, values, names={})
+    entries = _enter(tenant_id, values, names={}) + enter_counts(tenant_id, measurements, now=now)
     with connection.cursor() as cursor:
         cursor.execute(FIRST_MEASURED, values)
         return Entered(entries=entries, first_measured=tuple(row[0] for row in cursor.fetchall()))
+
+
+def enter_counts(tenant_id: int, measurements: Sequence[Measurement], *, now: datetime) -> int:
+    """Write what these runs count, as far as a plan of the tenant meters it, and answer how many entries that took.
+
+    The caller holds the state rows of their jobs. One statement if no plan meters a count.
+    """
+    metrics = metrics_counted(tenant_id) if measurements else frozenset()
+    if not metrics:
+        return 0
+    rows = [
+        _counted_row(each, counted, place=place)
+        for place, (each, told) in enumerate(counts_of(tenant_id, measurements, metrics))
+        for counted in told
+    ]
+    names = {(row["source"], row["metric"]): row["names"] for row in rows if row["names"] is not None}
+    return _enter(tenant_id, {"rows": json.dumps(rows), "tenant": tenant_id, "now": now}, names=names)
 
 
 def enter_figures(tenant_id: int, figures: Sequence[PersonalFigure], *, now: datetime) -> int:
@@ -220,6 +238,13 @@ def _given_row(figure: PersonalFigure, *, place: int) -> dict[str, Any]:
         "reason": figure.reason[:60],
         "names": [list(pair) for pair in figure.names] if figure.names else None,
     }
+
+
+def _counted_row(measurement: Measurement, counted: Counted, *, place: int) -> dict[str, Any]:
+    names = None if counted.names is None else [list(pair) for pair in counted.names]
+    quantity = None if names is None else len(names)
+    row = _row(measurement, place=place, metric=counted.metric, quantity=quantity)
+    return row | {"unit": "each", "names": names}
 
 
 def _row(measurement: Measurement, *, place: int, metric: str, quantity: int | None) -> dict[str, Any]:

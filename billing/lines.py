@@ -150,13 +150,23 @@ def measured_of(plan: Plan, charged: Sequence[DecidedDays], *, params: Any) -> M
     """What a plan's meter makes of these days."""
     days: Mapping[str, Sequence[DayValue]] = {each.covered.name: each.days for each in charged}
     things = things_of(plan, charged)
-    if things:
+    if plan.metric == "machines":
+        days = _machine_days(days, things)
+    elif things:
         days = as_things(days, thing_of=things)
     return measure_selections(plan.meter, days, unit=plan.unit, params=params, pool=plan.pool)
 
 
+def _machine_days(days: Mapping[str, Sequence[DayValue]], things: Mapping[str, str]) -> dict[str, Sequence[DayValue]]:
+    """The days of each machine once, whatever selections are on it; numbers that a person gave stay as they are."""
+    single = {name: each for name, each in days.items() if all(day.quantity in (None, 1) for day in each)}
+    return {**as_things(single, thing_of=things), **{name: days[name] for name in days.keys() - single.keys()}}
+
+
 def things_of(plan: Plan, charged: Sequence[DecidedDays]) -> dict[str, str]:
     """The name of the thing that each selection counts as; empty unless the plan's meter counts things."""
+    if plan.metric == "machines":
+        return {each.covered.name: _machine(each.covered) for each in charged}
     if METERS[plan.meter].TAKES != "things":
         return {}
     counted = plan.meter_params.get("things")

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 
+from billing.counting import count_again
 from billing.exact import Rounding, number_text
 from billing.metering import METERS, AcceptMissing, read_meter_params
 from billing.metrics import COUNTS, METRICS
@@ -110,6 +112,9 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 
 def _store(tenant: Tenant, *, code: str, version: int, draft: PlanDraft, actor: str, now: datetime) -> Plan:
     checked = _checked(draft)
+    if checked.metric in COUNTS and not Plan.objects.of(tenant).filter(metric=checked.metric).exists():
+        since = (now.date().replace(day=1) - timedelta(days=1)).replace(day=1)
+        transaction.on_commit(partial(count_again, tenant.pk, since=since, now=now))
     refuse_chain(tenant, code=code, draft=checked)
     plan: Plan = Plan.objects.of(tenant).create(
         code=code, version=version, created_at=now, **{name: getattr(checked, name) for name in asdict(checked)}

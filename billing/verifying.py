@@ -160,7 +160,10 @@ def _proven_figures(line: Mapping[str, Any]) -> dict[tuple[str, str], int | None
 
 
 def _proven_things(line: Mapping[str, Any]) -> dict[tuple[str, str], int | None]:
-    """1 for each thing and day on which a figure of one of its selections stands; 0 where it was not billable."""
+    """1 for each thing and day on which a figure of one of its selections stands; 0 where it was not billable.
+
+    A number of machines that a person gave for a selection is charged under the name of that selection.
+    """
     proven: dict[tuple[str, str], int | None] = {}
     for selection in line["evidence"]:
         for day in selection["days"]:
@@ -168,6 +171,8 @@ def _proven_things(line: Mapping[str, Any]) -> dict[tuple[str, str], int | None]
             was_there = 1 if day["quantity"] is not None else 0 if day["state"] == "not_billable" else None
             known = proven.get(key, 0)
             proven[key] = 1 if 1 in (known, was_there) else None if None in (known, was_there) else 0
+            if selection["metric"] == "machines" and day["quantity"] not in (None, 1):
+                proven[selection["name"], day["day"]] = day["quantity"]
     return proven
 
 

@@ -23,6 +23,10 @@ from msp.backups.run_rows import Row, RunKey, build_row, goes_back, key_of, newe
 from msp.backups.runs import AssignedRun, Measurement
 from msp.partitions import next_month
 
+#: Operations that make a copy of the source, and parts of a run that a client would count.
+COPYING = ("backup", "copy")
+COUNTED = ("database", "mailbox", "vm")
+
 Change = Literal["new", "changed", "same", "removed"]
 
 #: The columns that say what was read: a difference in one of them makes a revision.
@@ -400,5 +404,15 @@ def measurement(row: Row, *, withdraw: bool, reason: str) -> Measurement:
         measured_at=row["ended_at"],
         basis=row["basis"],
         reason=reason,
+        protects=not withdraw and row["operation"] in COPYING,
+        host=row["host"],
+        components=None if withdraw else counted_components(row["components"]),
         **sizes,
     )
+
+
+def counted_components(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...] | None:
+    """The parts of a run that are counted, as far as they were copied; None for a run that tells of no such part."""
+    parts = [part for part in rows if part["type"] in COUNTED]
+    done = tuple((part["type"], part["name"]) for part in parts if part["outcome"] in ("success", "warning"))
+    return done if parts else None

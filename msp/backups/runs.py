@@ -37,7 +37,8 @@ class AssignedRun:
 class Measurement:
     """What a run measured, for the ledger; a size that is None withdraws what the same run said before.
 
-    ``measured_at`` is the run's end (UTC). Sizes are bytes. Only measurable runs carry sizes.
+    ``measured_at`` is the run's end (UTC). Sizes are bytes. Only measurable runs carry sizes. ``protects``: it made a
+    copy; ``components`` are the mailboxes, databases and virtual machines in it (kind, name), None if none are told.
     """
 
     job_id: int
@@ -51,3 +52,6 @@ class Measurement:
     stored_bytes: int | None
     transferred_bytes: int | None
     reason: str = "recorded"
+    protects: bool = False
+    host: str = ""
+    components: tuple[tuple[str, str], ...] | None = None

@@ -103,6 +103,7 @@ class ProvenDaySerializer(serializers.Serializer[Any]):
     measured_at = serializers.DateTimeField(allow_null=True)
     job = serializers.CharField()
     job_name = serializers.CharField()
+    names = serializers.ListField(child=serializers.CharField(), help_text="Of what was counted; else empty.")
     run = serializers.CharField(help_text="UUID of the run; empty where the figure came without one.")
     run_month = MonthField(allow_null=True)
     receipt = serializers.CharField()
@@ -261,6 +262,7 @@ PROVEN_DAY = {
     "measured_at": "2026-10-01T21:14:09Z",
     "job": "3f0c8c7e-4f0b-4b7a-9a53-2f1d0e9b8c11",
     "job_name": "files",
+    "names": [],
     "run": "6a7c1e52-6b0e-4f4e-9a9f-3c2b1a0d9e8f",
     "run_month": "2026-10",
     "receipt": "e4a1c0de-75b1-4f8e-8c3d-9b8a7f6e5d4c",
