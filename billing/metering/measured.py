@@ -77,7 +77,8 @@ def measure_by(
     steps = Steps(days=entries)
     charged = [entry["key"] for entry in entries if entry["charged"] is not None]
     size = meter_steps(steps, charged, counted) if charged else _nothing(steps, counted)
-    exact = steps.add("measured", "divide", Ref(size), Term(size_of(unit)), label=f"Size in {unit}", unit=unit)
+    label = "Number" if unit == "each" else f"Size in {unit}"
+    exact = steps.add("measured", "divide", Ref(size), Term(size_of(unit)), label=label, unit=unit)
     held = tuple(each.day.day for each in decided if each.held)
     working = working_of(steps, entries, unit=unit, held=held, billable=billable_days(days))
     return Measured(exact=exact, unit=unit, working=working, held_days=held, billable_days=billable_days(days))

@@ -50,7 +50,7 @@ def test_a_documents_page_adds_each_meter_up(books: Books) -> None:
     address = reverse("invoice-meters", args=[books.acme.uid])
     assert address in browser.get(reverse("invoice", args=[books.acme.uid])).content.decode()
     page = text_of(browser.get(address))
-    assert "Billed: 22.00 EUR net." in page
+    assert "Billed net: 22.00 EUR" in page
     assert "The whole document, net" in page
     assert line_of(books).description in page
 
