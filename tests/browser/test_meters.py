@@ -1,4 +1,4 @@
-"""Meters and prices in a real browser: settings appear as one chooses, and other meters are compared, on a phone too."""
+"""Meters and prices in a real browser: settings appear as one chooses; other meters are compared, on a phone too."""
 
 from __future__ import annotations
 
