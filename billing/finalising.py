@@ -6,6 +6,7 @@ last and shortest, its number series. Rendering and delivery happen elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.db import transaction
 
 from billing.documents import Document
 from billing.hashing import hash_of
-from billing.invoicing import compose_one, locked_invoice, period_of, store_replacement
+from billing.invoicing import compose_again, compose_one, locked_invoice, period_of, store_replacement
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun
 from billing.numbering import check_number_format, take_number
 from billing.periods import local_day, refuse_unfinished
@@ -23,18 +24,62 @@ from msp.outbox import lanes
 from msp.tenants import audit
 from msp.tenants.models import Tenant
 
+#: Drafts composed and made final in one transaction.
+TOGETHER = 25
+
 
 def finalise(tenant: Tenant, invoice_uid: UUID, *, actor: str, now: datetime) -> Invoice:
     """Number and freeze a draft; its Stripe lane is marked in the same transaction. Raises NotFound or Refused."""
     with transaction.atomic():
         invoice = locked_invoice(tenant, invoice_uid)
         _refuse_unfit(invoice, now=now)
-        document = _current(invoice, now=now)
-        _freeze(invoice, document, actor=actor, now=now)
-        _collect(invoice, now=now)
-        _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now)
+        document = _checked(invoice, compose_one(invoice, cut_off=now))
+        _finish(tenant, invoice, document, actor=actor, now=now)
     _close_run(invoice)
     return invoice
+
+
+def finalise_many(
+    tenant: Tenant, invoice_uids: Sequence[UUID], *, actor: str, now: datetime
+) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    """Make several drafts of a run final; answers them, and a sentence for each that was refused.
+
+    Composed together, a chunk at a time, each chunk in a transaction: what is broken off goes on with the next call.
+    """
+    done: list[Invoice] = []
+    refused: list[str] = []
+    for start in range(0, len(invoice_uids), TOGETHER):
+        with transaction.atomic():
+            locked = _locked_drafts(tenant, invoice_uids[start : start + TOGETHER])
+            for invoice, outcome in _composed_together(locked, now=now):
+                try:
+                    with transaction.atomic():
+                        _refuse_unfit(invoice, now=now)
+                        _finish(tenant, invoice, _checked(invoice, outcome), actor=actor, now=now)
+                except Refused as refusal:
+                    refused.append(f"{invoice.bill_to}: {refusal.reason}")
+                else:
+                    done.append(invoice)
+    if done:
+        _close_run(done[0])
+    return tuple(done), tuple(refused)
+
+
+def _locked_drafts(tenant: Tenant, invoice_uids: Sequence[UUID]) -> list[Invoice]:
+    """In the order of their ids, as everybody locks them."""
+    rows = Invoice.objects.of(tenant).filter(uid__in=invoice_uids).select_related("run", "seller", "bill_to")
+    return list(rows.select_for_update(of=("self",)).order_by("pk"))
+
+
+def _composed_together(invoices: Sequence[Invoice], *, now: datetime) -> Iterable[tuple[Invoice, Document | None]]:
+    by_run: dict[int, list[Invoice]] = {}
+    for invoice in invoices:
+        by_run.setdefault(invoice.run_id, []).append(invoice)
+    for group in by_run.values():
+        drafts = [invoice for invoice in group if invoice.state == "draft"]
+        documents = compose_again(group[0].run, drafts, cut_off=now) if drafts else {}
+        for invoice in group:
+            yield invoice, documents.get((invoice.bill_to_id, invoice.currency))
 
 
 @transaction.atomic
@@ -63,9 +108,14 @@ def _refuse_unfit(invoice: Invoice, *, now: datetime) -> None:
     check_number_format(invoice.seller.number_format)
 
 
-def _current(invoice: Invoice, *, now: datetime) -> Document:
+def _finish(tenant: Tenant, invoice: Invoice, document: Document, *, actor: str, now: datetime) -> None:
+    _freeze(invoice, document, actor=actor, now=now)
+    _collect(invoice, now=now)
+    _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now)
+
+
+def _checked(invoice: Invoice, document: Document | None) -> Document:
     """The draft composed anew; refused unless it still says the same."""
-    document = compose_one(invoice, cut_off=now)
     if document is not None and document.held:
         raise Refused("This draft is held: " + " ".join(held.sentence for held in document.held))
     if document is None or not document.lines:

@@ -25,6 +25,23 @@ def canonical(content: Any) -> str:
 
 def plain(content: Any) -> Any:
     """The content in JSON's own types. Raises TypeError for what has no exact form there."""
+    kind = type(content)
+    if kind in _AS_THEY_ARE:
+        return content
+    if kind is dict:
+        # most of a document are texts and numbers in objects: they are not worth a call each
+        return {
+            key if type(key) is str else str(key): value if type(value) in _AS_THEY_ARE else plain(value)
+            for key, value in content.items()
+        }
+    return _converted(content)
+
+
+#: Already as JSON has them; exactly these types, since a subclass may be written another way.
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
+def _converted(content: Any) -> Any:
     if isinstance(content, dict):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -29,6 +29,7 @@ class Sizes:
     tried: int
     told: int
     told_seconds: float
+    billed: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,10 +65,11 @@ def read_sizes(arguments: Sequence[str]) -> Sizes:
     parser.add_argument("--tried", type=int, default=10_000, help="jobs with 90 days of runs for the preview of a rule")
     parser.add_argument("--told", type=int, default=10_000, help="incidents that open at once and are to be told")
     parser.add_argument("--told-seconds", type=float, default=60, help="how long their telling is measured")
+    parser.add_argument("--billed", type=int, default=1_000, help="clients with ten selections and a month of entries")
     given = parser.parse_args(arguments)
     return Sizes(
         given.posts, given.batch_logs, given.due, given.later, given.seconds, given.paths, given.tried, given.told,
-        given.told_seconds,
+        given.told_seconds, given.billed,
     )  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def measure(sizes: Sizes) -> None:
     from tests.bench.draining import run_drain, run_storm
     from tests.bench.estate import make_senders
     from tests.bench.ingesting import Ingesting, copy_rate
+    from tests.bench.invoicing import run_invoices
     from tests.bench.measuring import run_meter
     from tests.bench.product import running_product
     from tests.bench.report import Results, say, tell
@@ -103,7 +106,9 @@ def measure(sizes: Sizes) -> None:
     say(f"telling {sizes.told:,} incidents to a ticket system ...")
     storm = run_storm(incidents=sizes.told)
     drained = run_drain(incidents=sizes.told, seconds=sizes.told_seconds)
-    tell(Results(limit, single, batch, statements, swept, idle, peaks, metered, tried, drained, storm))
+    say(f"invoicing {sizes.billed:,} clients ...")
+    invoiced = run_invoices(clients=sizes.billed)
+    tell(Results(limit, single, batch, statements, swept, idle, peaks, metered, tried, drained, storm, invoiced))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.bench.draining import CALLS_PER_MINUTE, Drained, Storm
 from tests.bench.ingesting import LINES, Flow
+from tests.bench.invoicing import Invoiced
 from tests.bench.measuring import Metered
 from tests.bench.sweeping import Idle, Swept
 from tests.bench.trying import Tried
@@ -35,6 +36,7 @@ class Results:
     tried: tuple[Tried, ...]
     drained: Drained
     storm: Storm
+    invoiced: Invoiced
 
 
 def tell(results: Results) -> None:
@@ -56,8 +58,22 @@ def tell(results: Results) -> None:
     for tried in results.tried:
         tell_preview(tried)
     tell_drain(results.drained, results.storm)
+    tell_invoices(results.invoiced)
     for name, sizes in results.peaks.items():
         row(f"Memory, peak: {name}", f"{max(sizes):9,.0f} MiB   largest of {len(sizes)}")
+
+
+def tell_invoices(invoiced: Invoiced) -> None:
+    what = f"Invoices of {invoiced.clients:,} clients, {invoiced.entries:,} entries"
+    together = invoiced.drafting + invoiced.finalising
+    row(f"{what}: drafted", f"{invoiced.drafting:9,.1f} s")
+    row("  made final", f"{invoiced.finalising:9,.1f} s   {invoiced.invoices_per_minute:,.0f} invoices/minute in all")
+    row(
+        "  of the limit (aggregate and COPY)",
+        f"{invoiced.limit:9,.1f} s   {times(together / invoiced.limit)} the limit",
+    )
+    row("  drafted again, nothing changed", f"{invoiced.again:9,.1f} s   {invoiced.written:,} rows written")
+    row("  memory, peak of the process", f"{invoiced.peak:9,.0f} MiB")
 
 
 def tell_flow(what: str, flow: Flow, *, limit: float) -> None:

@@ -78,17 +78,11 @@ def redraft(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
 def finalise_ready(request: StaffRequest, uid: uuid.UUID) -> HttpResponse:
     """Make every draft final that nothing holds; the others are named with the reason."""
     run = money.run_of(request.scope, uid)
-    refusals, done = [], 0
-    for document in money.ready_of(money.documents_of(run)):
-        try:
-            finalising.finalise(request.scope.tenant, document.uid, actor=request.scope.actor, now=request.now)
-        except BillingRefused as refusal:
-            refusals.append(f"{document.bill_to}: {refusal.reason}")
-        else:
-            done += 1
+    uids = [document.uid for document in money.ready_of(money.documents_of(run))]
+    done, refusals = finalising.finalise_many(request.scope.tenant, uids, actor=request.scope.actor, now=request.now)
     if refusals:
         return _show_run(request, run, problem=" ".join(refusals))
-    messages.success(request, f"{count_words(done, 'invoice')} finalised.")
+    messages.success(request, f"{count_words(len(done), 'invoice')} finalised.")
     return redirect("invoice-run", uid)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.finalising import finalise
+from billing.finalising import finalise_many
 from billing.invoicing import draft_run
 from billing.models import Invoice, InvoiceRun, Seller
 from billing.money import money_text
@@ -45,11 +45,10 @@ class Command(BaseCommand):
 
     def finalise_all(self, tenant: Tenant, run: InvoiceRun, *, now: datetime) -> None:
         drafts = Invoice.objects.of(tenant).filter(run=run, state="draft", held=[])
-        for uid in drafts.order_by("bill_to__legal_name", "pk").values_list("uid", flat=True):
-            try:
-                finalise(tenant, uid, actor=ACTOR, now=now)
-            except Refused as refused:
-                self.stderr.write(refused.reason)
+        uids = list(drafts.order_by("bill_to__legal_name", "pk").values_list("uid", flat=True))
+        _, refused = finalise_many(tenant, uids, actor=ACTOR, now=now)
+        for sentence in refused:
+            self.stderr.write(sentence)
 
     def tell(self, tenant: Tenant, run: InvoiceRun) -> None:
         invoices = Invoice.objects.of(tenant).filter(run=run).exclude(state="void").select_related("bill_to")

@@ -1,0 +1,171 @@
+"""Measures a month's invoices: drafted, drafted again without a change, and made final; and what limits them.
+
+Each client has ten selections that a nightly run measured, with the run behind each figure, and a bill-to of its own
+on a tiered plan. The limit beside it is one bare SQL aggregate over the same entries plus a COPY of the lines written.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.db import connection
+
+from billing.finalising import finalise_many
+from billing.invoicing import draft_run
+from billing.models import Invoice, Plan, Seller
+from billing.plans import PlanDraft, make_plan
+from msp.partitions import ensure_partitions
+from tests.bench.ingesting import ask, copy_seconds
+from tests.world import START, make_client, make_server, make_tenant
+
+SELECTIONS_EACH = 10
+MONTH, AFTER = date(2026, 10, 1), datetime(2026, 11, 2, 8, tzinfo=UTC)
+ACTOR = "bench"
+TIERS: dict[str, Any] = {"tiers": [{"unit_price": "0.10", "up_to": "100"}, {"unit_price": "0.08"}]}
+#: In the order in which they refer to each other; %% is a remainder.
+ESTATE = (
+    """INSERT INTO estate_client (uid, tenant_id, name, code, state, timezone, tickets_enabled, notes, registered_at)
+    SELECT gen_random_uuid(), %(tenant)s, 'Client ' || n, 'c' || n, 'active', 'UTC', true, '', %(start)s
+    FROM generate_series(1, %(clients)s) AS n""",
+    """INSERT INTO estate_clientstatespan (uid, tenant_id, client_id, state, since)
+    SELECT gen_random_uuid(), tenant_id, id, 'active', '2020-01-01' FROM estate_client
+    WHERE tenant_id = %(tenant)s AND code LIKE 'c%%'""",
+    """INSERT INTO estate_selection (uid, tenant_id, client_id, name, roots, state, basis, registered_at)
+    SELECT gen_random_uuid(), %(tenant)s, c.id, 'selection ' || n, '[]', 'active', 'logical', %(start)s
+    FROM estate_client c, generate_series(1, %(each)s) AS n WHERE c.tenant_id = %(tenant)s AND c.code LIKE 'c%%'""",
+    """INSERT INTO estate_selectionclientspan (uid, tenant_id, selection_id, client_id, since)
+    SELECT gen_random_uuid(), tenant_id, id, client_id,
+        '2020-01-01' FROM estate_selection WHERE tenant_id = %(tenant)s""",
+    """INSERT INTO backups_backupjob (uid, tenant_id, server_id, selection_id, name, product, role, state, schedule,
+        timezone, registered_at)
+    SELECT gen_random_uuid(), %(tenant)s, %(server)s, id, 'job ' || id, 'restic', 'primary', 'active',
+        'daily 21:30', 'UTC',
+        %(start)s FROM estate_selection WHERE tenant_id = %(tenant)s""",
+    """UPDATE estate_selection s SET measuring_job_id = j.id FROM backups_backupjob j
+    WHERE s.tenant_id = %(tenant)s AND j.tenant_id = s.tenant_id AND j.selection_id = s.id""",
+    """INSERT INTO billing_measuringchoice (uid, tenant_id, selection_id, job_id, basis, since, decided_at,
+        actor, reason)
+    SELECT gen_random_uuid(), tenant_id, id, measuring_job_id, 'logical', '2026-09-30', %(start)s, '', ''
+    FROM estate_selection WHERE tenant_id = %(tenant)s""",
+    """INSERT INTO billing_usageentry (tenant_id, source, metric, quantity, basis, selection_id, client_id,
+        job_id, run_key,
+        run_month, local_day, measured_at, known_at, reason, revision, unit)
+    SELECT s.tenant_id, 'run:' || s.measuring_job_id || ':night ' || d, 'protected',
+        (s.id %% 97 + 1) * 1000000000 + d * 1000000, 'logical', s.id, s.client_id, s.measuring_job_id, 'night ' || d,
+        '2026-10-01', date '2026-09-30' + d, timestamptz '2026-09-30 21:30Z' + d * interval '1 day',
+        timestamptz '2026-09-30 21:40Z' + d * interval '1 day', '', 0, 'byte'
+    FROM estate_selection s, generate_series(1, 31) AS d WHERE s.tenant_id = %(tenant)s""",
+    """INSERT INTO backups_jobrun (uid, tenant_id, filed_month, job_id, selection_id, client_id, receipt_id,
+        place, run_key,
+        revision, operation, action, outcome, good, measurable, started_at, ended_at, time_told, duration_seconds,
+        protected_bytes, sources, basis, product, product_version, host, archive, files, errors, errors_total,
+        components, problems, notes, recorded_at)
+    SELECT gen_random_uuid(), e.tenant_id, e.run_month, e.job_id, e.selection_id, e.client_id, 0, 0, e.run_key,
+        0, 'backup', '',
+        'success', true, true, e.measured_at - interval '20 minutes', e.measured_at, true, 1200, e.quantity, '{}',
+        'logical', 'restic', '', 'host', '', '{}', '[]', 0, '[]', '[]', '[]', e.known_at
+    FROM billing_usageentry e WHERE e.tenant_id = %(tenant)s""",
+    """INSERT INTO billing_billto (uid, tenant_id, legal_name, address, country, tax_id, tax_rate, tax_note, currency,
+        terms_days, order_number, customer_number, email)
+    SELECT gen_random_uuid(), tenant_id, name, '', 'DE', '', 0.19, '', 'EUR', 14, code, '', '' FROM estate_client
+    WHERE tenant_id = %(tenant)s AND code LIKE 'c%%'""",
+    """INSERT INTO billing_agreement (uid, tenant_id, seller_id, bill_to_id, number, starts_on, notice_days,
+        document_hash,
+        size_contract)
+    SELECT gen_random_uuid(), tenant_id, %(seller)s, id, order_number, '2026-01-01', 30, '', '1' FROM billing_billto
+    WHERE tenant_id = %(tenant)s""",
+    """INSERT INTO billing_subscription (uid, tenant_id, agreement_id, plan_id, layer, client_id, starts_on)
+    SELECT gen_random_uuid(), a.tenant_id, a.id, %(plan)s, 'retail', c.id, '2026-01-01' FROM billing_agreement a
+    JOIN estate_client c ON c.tenant_id = a.tenant_id AND c.code = a.number WHERE a.tenant_id = %(tenant)s""",
+    "ANALYZE",
+)
+AGGREGATE = """
+SELECT count(*) FROM (SELECT client_id, selection_id, local_day, max(quantity) FROM billing_usageentry
+WHERE tenant_id = %s AND metric = 'protected' GROUP BY client_id, selection_id, local_day) AS each
+"""
+
+
+@dataclass(frozen=True)
+class Invoiced:
+    """``clients`` with ``entries`` in the ledger; seconds of each step; ``limit``: seconds of aggregate and COPY.
+
+    ``written``: rows that drafting again without a change wrote. ``peak``: MiB of this process afterwards.
+    """
+
+    clients: int
+    entries: int
+    drafting: float
+    again: float
+    written: int
+    finalising: float
+    limit: float
+    peak: float
+
+    @property
+    def invoices_per_minute(self) -> float:
+        return self.clients / (self.drafting + self.finalising) * 60
+
+
+def run_invoices(*, clients: int) -> Invoiced:
+    """A month of so many clients. Raises RuntimeError when an invoice is missing, held, or written again."""
+    tenant, seller = make_month(clients=clients)
+    begin = time.perf_counter()
+    run = draft_run(tenant, seller, first_day=MONTH, actor=ACTOR, now=AFTER)
+    drafted = time.perf_counter()
+    before = rows_written()
+    draft_run(tenant, seller, first_day=MONTH, actor=ACTOR, now=AFTER)
+    again = time.perf_counter()
+    written = rows_written() - before
+    drafts = Invoice.objects.of(tenant).filter(run=run, state="draft", held=[])
+    finalise_many(tenant, list(drafts.values_list("uid", flat=True)), actor=ACTOR, now=AFTER)
+    final = time.perf_counter()
+    if Invoice.objects.of(tenant).filter(state="final").count() != clients:
+        raise RuntimeError(f"of {clients:,} clients not every one has a final invoice")
+    return Invoiced(
+        clients=clients,
+        entries=int(ask(f"SELECT count(*) FROM billing_usageentry WHERE tenant_id = {tenant.pk}")),
+        drafting=drafted - begin,
+        again=again - drafted,
+        written=written,
+        finalising=final - again,
+        limit=aggregate_seconds(tenant.pk) + copy_seconds(("billing_invoiceline",)),
+        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def make_month(*, clients: int) -> tuple[Any, Seller]:
+    """Clients, selections, jobs, runs, entries, agreements; one plan."""
+    ensure_partitions(datetime(2026, 10, 15, tzinfo=UTC))
+    tenant = make_tenant("Bench invoices")
+    server, _ = make_server(tenant, "backup00", client=make_client(tenant, "Server's own"))
+    seller: Seller = Seller.objects.of(tenant).create(legal_name="Bench GmbH", country="DE")
+    draft = PlanDraft(name="Backup", currency="EUR", price="tiered", price_params=TIERS)
+    plan: Plan = make_plan(tenant, code="gb", draft=draft, actor=ACTOR, now=START)
+    values: dict[str, Any] = {
+        "tenant": tenant.pk, "server": server.pk, "seller": seller.pk, "plan": plan.pk, "start": START,
+        "clients": clients, "each": SELECTIONS_EACH,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        for statement in ESTATE:
+            cursor.execute(statement, values)
+    return tenant, seller
+
+
+def rows_written() -> int:
+    """Of this database, by PostgreSQL's own counters, once they are told."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+    return int(ask("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables"))
+
+
+def aggregate_seconds(tenant_id: int) -> float:
+    begin = time.perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute(AGGREGATE, [tenant_id])
+        cursor.fetchone()
+    return time.perf_counter() - begin
