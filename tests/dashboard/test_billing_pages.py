@@ -114,7 +114,8 @@ def test_others_see_no_prices(books: Books, role: str) -> None:
 def test_a_foreign_tenant_finds_none_of_it(books: Books) -> None:
     browser = browser_of(books.world.stranger)
     mine = ("invoices", "runs", "plans", "plan-new", "subscriptions", "subscription-new", "parties", "seller-new",
-            "bill-to-new", "agreement-new", "exports", "size-contract", "usage-files", "leakage")  # fmt: skip
+            "bill-to-new", "agreement-new", "exports", "size-contract", "usage-files", "leakage",
+            "corrections", "measuring")  # fmt: skip
     for name, address in pages_of(books).items():
         response = browser.get(address)
         assert response.status_code == (200 if name in mine else 404), name
