@@ -15,9 +15,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 
 from billing.hashing import hash_of
-from billing.models import Collection, Seller
+from billing.models import Collection, Payment, Seller
+from billing.paying import record_stripe_payment
+from billing.periods import local_day
 from billing.refusals import NotFound
 from billing.snapshots import frozen
 from integrations.configuration import BadConfig, config_from_json
@@ -94,6 +97,7 @@ def deliver_one(tenant_id: int, collection_id: int, *, now: datetime, deadline: 
         paid=from_minor_units(pushed.paid_minor, currency=document.currency),
         paid_at=pushed.paid_at,
     )
+    _take_payment(collection, delivered, external_id=pushed.ids.invoice_id or "", now=now)
     return _confirm(collection, delivered, ids=pushed.ids, now=now)
 
 
@@ -204,6 +208,22 @@ def _known_ids(collection: Collection) -> stripe.StripeIds:
         ids = earlier.exclude(external_ids={}).order_by("-pk").values_list("external_ids", flat=True).first()
         customer_id = (ids or {}).get("customer_id")
     return stripe.StripeIds(customer_id=customer_id, invoice_id=collection.external_ids.get("invoice_id"))
+
+
+def _take_payment(collection: Collection, delivered: Delivered, *, external_id: str, now: datetime) -> None:
+    """What was paid there since it was last looked at becomes a payment of ours, known by the sum reached with it."""
+    known = Payment.objects.of(collection.tenant_id).filter(
+        seller=collection.invoice.seller_id, source_id__startswith=f"stripe:{external_id}:"
+    )
+    fresh = delivered.paid - (known.aggregate(sum=Sum("amount"))["sum"] or 0)
+    if external_id and fresh > 0:
+        record_stripe_payment(
+            collection.invoice,
+            external_id=f"{external_id}:{delivered.paid.normalize():f}",
+            amount=fresh,
+            received_on=local_day(delivered.paid_at or now, zone=collection.invoice.tenant.timezone),
+            now=now,
+        )
 
 
 def _note(claim: Claim, *, outcome: str, detail: str, now: datetime) -> None:

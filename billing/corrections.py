@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from billing.composing import compose_again
 from billing.documents import Document
-from billing.invoicing import compose_again
 from billing.models import Invoice
 from billing.snapshots import frozen
 from msp.tenants.models import Tenant
@@ -61,8 +61,9 @@ def late_corrections(tenant: Tenant, *, since: date, now: datetime) -> tuple[Cor
 
 
 def _correction(invoice: Invoice, document: Document | None) -> Correction:
-    recomputed = document.net if document else Decimal(0)
-    billed = Decimal(frozen(invoice)["net"])
+    recomputed = sum((line.amount for line in document.lines), Decimal(0)) if document else Decimal(0)
+    lines = frozen(invoice)["lines"]
+    billed = sum((Decimal(line["amount"]) for line in lines if line.get("kind") != "delta"), Decimal(0))
     return Correction(
         invoice_uid=invoice.uid,
         number=invoice.number,
@@ -78,7 +79,8 @@ def _correction(invoice: Invoice, document: Document | None) -> Correction:
 
 
 def _changed_days(invoice: Invoice, document: Document | None) -> Iterable[ChangedDay]:
-    billed = _figures(selection for line in frozen(invoice)["lines"] for selection in line["evidence"])
+    own = [line for line in frozen(invoice)["lines"] if line.get("kind") != "delta"]
+    billed = _figures(selection for line in own for selection in line["evidence"])
     lines = document.lines if document else ()
     known = _figures(selection for line in lines for selection in line.evidence)
     for name, day in sorted(billed.keys() | known.keys()):

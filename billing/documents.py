@@ -8,26 +8,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from billing.adjusting import NO_ADJUSTMENTS, Adjustments, DocumentKey
 from billing.coverage import Covered, Ownership, covered_by, ownership_of
 from billing.days import Period
 from billing.deciding_days import Held
+from billing.delta_lines import compose_delta
+from billing.discount_lines import with_discounts
 from billing.evidence import RunKey, RunProof, charged_figures, read_proofs
 from billing.figures import Ledger, read_ledger
 from billing.hashing import hash_of
 from billing.lines import UNDECIDED, Composed, ComposedLine, Decisions, compose_line
 from billing.metering import METERS
 from billing.models import BillTo, Subscription
-from billing.money import round_money
+from billing.money import money_text, round_money
+from billing.one_off_lines import with_one_offs
 from billing.percentage_lines import compose_percentage
 from billing.percentages import is_percentage
 from billing.taxes import TaxTotal, tax_totals, taxes_record
 from billing.taxing import Taxation, read_taxation, taxed
 
-DocumentKey = tuple[int, str]
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +71,33 @@ def compose_documents(
     period: Period,
     cut_off: datetime,
     decisions: Mapping[DocumentKey, Decisions],
+    adjustments: Adjustments = NO_ADJUSTMENTS,
 ) -> dict[DocumentKey, Document]:
-    """The documents of these subscriptions as known at ``cut_off``; a bill-to with neither line nor hold has none."""
+    """The documents of these subscriptions as known at ``cut_off``; a bill-to with neither line nor hold has none.
+
+    ``adjustments`` are the one-offs and discounts of their bill-tos; a one-off makes a document by itself.
+    """
     sizes = [each for each in subscriptions if not is_percentage(each.plan)]
     material = _read(tenant_id, sizes, period=period, cut_off=cut_off)
     grouped: dict[DocumentKey, list[Subscription]] = defaultdict(list)
     for subscription in subscriptions:
         grouped[subscription.agreement.bill_to_id, subscription.plan.currency].append(subscription)
-    taxation = read_taxation(tenant_id, {each.agreement.seller_id for each in subscriptions})
+    sellers = {each.agreement.seller_id for each in subscriptions}
+    sellers |= {each.agreement.seller_id for one_offs in adjustments.one_offs.values() for each in one_offs}
+    taxation = read_taxation(tenant_id, sellers)
     documents = {}
-    for key, group in grouped.items():
-        decided = decisions.get(key, UNDECIDED)
-        composed = _compose_group(_in_order(group), material, taxation, period=period, decisions=decided)
-        if any(each.line or each.held for each in composed):
-            documents[key] = _document(group[0].agreement.bill_to, key[1], composed)
+    for key in (*grouped, *(key for key in adjustments.alone if key not in grouped)):
+        group, decided = _in_order(grouped.get(key, [])), decisions.get(key, UNDECIDED)
+        composed = _compose_group(group, material, taxation, period=period, decisions=decided)
+        lines = _discounted(key, composed, group, adjustments, period=period)
+        charged = with_one_offs(lines, adjustments.one_offs.get(key, ()), taxation, on=period.last_day - ONE_DAY)
+        corrected = [compose_delta(each, decided) for each in adjustments.deltas.get(key, ())]
+        lines = (*charged.lines, *(line for each in corrected for line in each.lines))
+        held = tuple(held for each in composed for held in each.held) + charged.held
+        held += tuple(held for each in corrected for held in each.held) + _negative(lines, key[1])
+        if lines or held:
+            bill_to = group[0].agreement.bill_to if group else adjustments.bill_to_of(key)
+            documents[key] = _document(bill_to, key[1], lines, held)
     return documents
 
 
@@ -130,9 +147,33 @@ def _covers_nothing(subscription: Subscription, links: Ownership) -> tuple[Held,
     return (Held(sentence, (f"nothing:{subscription.pk}",)),)
 
 
-def _document(bill_to: BillTo, currency: str, composed: Sequence[Composed]) -> Document:
-    lines = tuple(each.line for each in composed if each.line)
-    held = tuple(held for each in composed for held in each.held)
+def _discounted(
+    key: DocumentKey,
+    composed: Sequence[Composed],
+    group: Sequence[Subscription],
+    adjustments: Adjustments,
+    *,
+    period: Period,
+) -> tuple[ComposedLine, ...]:
+    """The lines of subscriptions with discounts after what they belong to."""
+    lines, of = [each.line for each in composed if each.line], {each.pk: each for each in group}
+    discounts = [each for name in {each.agreement_id for each in group} for each in adjustments.discounts.get(name, ())]
+    return with_discounts(lines, of, discounts, period=period, currency=key[1])
+
+
+def _negative(lines: Sequence[ComposedLine], currency: str) -> tuple[Held, ...]:
+    """An invoice that would owe money to the payer is none: somebody must write a credit note, or credit less."""
+    net = sum((line.amount for line in lines), Decimal(0))
+    if net >= 0:
+        return ()
+    sentence = (
+        f"It would come to {money_text(net, currency)}: credits and corrections are more than what is charged. Give "
+        "the rest by a credit note, or withdraw the credit."
+    )
+    return (Held(sentence, ("negative:net",)),)
+
+
+def _document(bill_to: BillTo, currency: str, lines: tuple[ComposedLine, ...], held: tuple[Held, ...]) -> Document:
     net = round_money(sum((line.amount for line in lines), Decimal(0)), currency)
     taxes = tax_totals(lines, currency=currency)
     tax = round_money(sum((each.tax for each in taxes), Decimal(0)), currency)

@@ -12,7 +12,8 @@ from typing import Any
 
 from django.db import connection
 
-from billing.documents import Document, DocumentKey
+from billing.adjusting import DocumentKey
+from billing.documents import Document
 from billing.lines import Decisions
 from billing.models import Invoice, InvoiceLine, InvoiceRun
 from billing.taxes import taxes_record
@@ -35,7 +36,8 @@ def decisions_of(invoice: Invoice) -> Decisions:
     keys = {key for decision in invoice.decisions for key in decision["keys"]}
     words = [ACCEPTS[made["decision"]] for made in invoice.decisions if made["decision"] in ACCEPTS]
     last: Any = words[-1] if words else None
-    return Decisions(keys=frozenset(keys), accept_missing=last)
+    left_out = {key for made in invoice.decisions if made["decision"] == "leave_corrections" for key in made["keys"]}
+    return Decisions(keys=frozenset(keys), accept_missing=last, left_out=frozenset(left_out))
 
 
 def store_drafts(

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 
+from billing.adjusting import DocumentKey, bind
+from billing.composing import compose_again, period_of
+from billing.deltas import read_deltas
 from billing.documents import Document
 from billing.hashing import hash_of
-from billing.invoicing import compose_again, compose_one, locked_invoice, period_of, store_replacement
+from billing.invoicing import compose_one, locked_invoice, store_replacement
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun
 from billing.numbering import check_number_format, take_number
-from billing.periods import local_day, refuse_unfinished
+from billing.owing import owed_of
+from billing.periods import local_day, refuse_early, refuse_unfinished
 from billing.refusals import Refused
+from billing.second_person import require_second_person
 from billing.snapshots import snapshot_of
 from msp.outbox import lanes
 from msp.tenants import audit
@@ -28,13 +34,22 @@ from msp.tenants.models import Tenant
 TOGETHER = 25
 
 
-def finalise(tenant: Tenant, invoice_uid: UUID, *, actor: str, now: datetime) -> Invoice:
-    """Number and freeze a draft; its Stripe lane is marked in the same transaction. Raises NotFound or Refused."""
+def finalise(
+    tenant: Tenant, invoice_uid: UUID, *, actor: str, now: datetime, early_reason: str = "", approved_by: str = ""
+) -> Invoice:
+    """Number and freeze a draft; its Stripe lane is marked in the same transaction. Raises NotFound or Refused.
+
+    ``early_reason``: why the seller's days of grace are not waited for; kept in the audit trail. ``approved_by`` is
+    the second person, without whom nothing above the seller's limit is done (NeedsSecondPerson).
+    """
     with transaction.atomic():
         invoice = locked_invoice(tenant, invoice_uid)
-        _refuse_unfit(invoice, now=now)
-        document = _checked(invoice, compose_one(invoice, cut_off=now))
-        _finish(tenant, invoice, document, actor=actor, now=now)
+        _refuse_unfit(invoice, now=now, early_reason=early_reason.strip())
+        document = _checked(invoice, compose_one(invoice, cut_off=now, lock=True))
+        _require_second(invoice, document.total, actor=actor, approved_by=approved_by)
+        invoice.approved_by = approved_by
+        bind(invoice.run, {document.key: document})
+        _finish(tenant, invoice, document, actor=actor, now=now, reason=early_reason)
     _close_run(invoice)
     return invoice
 
@@ -54,8 +69,11 @@ def finalise_many(
             for invoice, outcome in _composed_together(locked, now=now):
                 try:
                     with transaction.atomic():
-                        _refuse_unfit(invoice, now=now)
-                        _finish(tenant, invoice, _checked(invoice, outcome), actor=actor, now=now)
+                        _refuse_unfit(invoice, now=now, early_reason="")
+                        document = _checked(invoice, outcome)
+                        _require_second(invoice, document.total, actor=actor, approved_by="")
+                        bind(invoice.run, {document.key: document})
+                        _finish(tenant, invoice, document, actor=actor, now=now)
                 except Refused as refusal:
                     refused.append(f"{invoice.bill_to}: {refusal.reason}")
                 else:
@@ -77,13 +95,23 @@ def _composed_together(invoices: Sequence[Invoice], *, now: datetime) -> Iterabl
         by_run.setdefault(invoice.run_id, []).append(invoice)
     for group in by_run.values():
         drafts = [invoice for invoice in group if invoice.state == "draft"]
-        documents = compose_again(group[0].run, drafts, cut_off=now) if drafts else {}
+        documents = _composed_drafts(group[0].run, drafts, now=now) if drafts else {}
         for invoice in group:
             yield invoice, documents.get((invoice.bill_to_id, invoice.currency))
 
 
+def _composed_drafts(run: InvoiceRun, drafts: Sequence[Invoice], *, now: datetime) -> dict[DocumentKey, Document]:
+    """As ``compose_one`` composes each: with the corrections of earlier months."""
+    living = {(draft.bill_to_id, draft.currency): draft for draft in drafts}
+    payers = {draft.bill_to_id for draft in drafts}
+    deltas = read_deltas(run, living, bill_to_ids=payers, cut_off=now, lock=True)
+    return compose_again(run, drafts, cut_off=now, lock=True, deltas=deltas)
+
+
 @transaction.atomic
-def void_and_replace(tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: str, now: datetime) -> Invoice | None:
+def void_and_replace(
+    tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: str, now: datetime, approved_by: str = ""
+) -> Invoice | None:
     """Cancel a final invoice, for a reason, and draft another for the same period, which names it.
 
     Answers the new draft, None if nothing is charged any more. The voided document and its number stay. Raises NotFound
@@ -94,6 +122,10 @@ def void_and_replace(tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: s
     invoice = locked_invoice(tenant, invoice_uid, with_run=True)
     if invoice.state != "final":
         raise Refused(f"Only a final invoice can be voided; this one is {invoice.state}.")
+    _refuse_followed(invoice)
+    _require_second(invoice, invoice.total, actor=actor, approved_by=approved_by)
+    if approved_by:
+        reason = f"{reason.strip()} (asked for by {actor}, approved by {approved_by})"
     invoice.state, invoice.voided_at, invoice.void_reason = "void", now, reason
     invoice.save(update_fields=["state", "voided_at", "void_reason"])
     _uncollect(invoice, now=now)
@@ -101,17 +133,36 @@ def void_and_replace(tenant: Tenant, invoice_uid: UUID, *, actor: str, reason: s
     return store_replacement(invoice, now=now)
 
 
-def _refuse_unfit(invoice: Invoice, *, now: datetime) -> None:
+def _require_second(invoice: Invoice, amount: Decimal, *, actor: str, approved_by: str) -> None:
+    require_second_person(invoice.seller, amount, currency=invoice.currency, actor=actor, approved_by=approved_by)
+
+
+def _refuse_followed(invoice: Invoice) -> None:
+    if invoice.kind != "regular":
+        raise Refused("A credit note is not voided; write an invoice for what it took back too much.")
+    notes = Invoice.objects.of(invoice.tenant_id).filter(credits=invoice).order_by("pk")
+    numbers = ", ".join(notes.values_list("number", flat=True))
+    if numbers:
+        raise Refused(f"{invoice.number} is credited by {numbers}: credit the rest of it, rather than void it.")
+    if owed_of(invoice.tenant_id, [invoice.pk])[invoice.pk].paid:
+        raise Refused(f"{invoice.number} is settled by payments: take them off, or write a credit note.")
+
+
+def _refuse_unfit(invoice: Invoice, *, now: datetime, early_reason: str) -> None:
     if invoice.state != "draft":
         raise Refused(f"Invoice {invoice.number} is {invoice.state} already.")
     refuse_unfinished(period_of(invoice.run), zone=invoice.run.timezone, now=now)
+    if not early_reason:
+        refuse_early(period_of(invoice.run), grace_days=invoice.seller.grace_days, zone=invoice.run.timezone, now=now)
     check_number_format(invoice.seller.number_format)
 
 
-def _finish(tenant: Tenant, invoice: Invoice, document: Document, *, actor: str, now: datetime) -> None:
+def _finish(
+    tenant: Tenant, invoice: Invoice, document: Document, *, actor: str, now: datetime, reason: str = ""
+) -> None:
     _freeze(invoice, document, actor=actor, now=now)
     _collect(invoice, now=now)
-    _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now)
+    _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now, reason=reason)
 
 
 def _checked(invoice: Invoice, document: Document | None) -> Document:

@@ -6,16 +6,19 @@ transaction of its own, so that memory stays small and a run that was broken off
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
+from billing.adjusting import bind, free, payers_due, read_adjustments
+from billing.composing import chunks_of, compose_again, period_of
 from billing.coverage import subscriptions_of
 from billing.days import Period
-from billing.documents import Document, DocumentKey, compose_documents
+from billing.deltas import payers_billed_lately, read_deltas
+from billing.documents import Document, compose_documents
 from billing.drafts import decisions_of, living_invoices, store_drafts
 from billing.models import Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
 from billing.periods import month_from, refuse_unfinished
@@ -31,6 +34,8 @@ DECISIONS = {
     "carry_missing": ("missing", "never", "nothing"),
     "accept_figures": ("figure",),
     "refuse_basis": ("basis",),
+    "accept_corrections": ("delta",),
+    "leave_corrections": ("delta",),
 }
 
 
@@ -49,9 +54,13 @@ def redraft(tenant: Tenant, run: InvoiceRun, *, now: datetime) -> InvoiceRun:
     """Rebuild the drafts of a run as known now; ``cut_off`` moves only if something changed."""
     period = period_of(run)
     running = subscriptions_of(tenant.pk, seller_id=run.seller_id, period=period)
-    for chunk in _chunks(running):
-        _redraft_chunk(tenant, run, chunk, now=now)
-    _drop_orphans(tenant, run, {each.agreement.bill_to_id for each in running})
+    payers = {each.agreement.bill_to_id for each in running}
+    for chunk in chunks_of(running, most=CHUNK):
+        _redraft_chunk(tenant, run, chunk, bill_to_ids={each.agreement.bill_to_id for each in chunk}, now=now)
+    others = sorted((payers_due(run, cut_off=now) | payers_billed_lately(run)) - payers)
+    for place in range(0, len(others), CHUNK):
+        _redraft_chunk(tenant, run, [], bill_to_ids=set(others[place : place + CHUNK]), now=now)
+    _drop_orphans(tenant, run, payers | set(others))
     run.refresh_from_db()
     return run
 
@@ -62,33 +71,26 @@ def redraft_one(tenant: Tenant, invoice_uid: UUID, *, now: datetime) -> Invoice 
     invoice = locked_invoice(tenant, invoice_uid, with_run=True)
     if invoice.state != "draft":
         raise Refused(f"Only a draft can be drafted again; invoice {invoice.number} is {invoice.state}.")
-    document = compose_one(invoice, cut_off=now)
+    document = compose_one(invoice, cut_off=now, lock=True)
     documents = {} if document is None else {document.key: document}
     if store_drafts(invoice.run, documents, {(invoice.bill_to_id, invoice.currency): invoice}, now=now):
         InvoiceRun.objects.of(tenant).filter(pk=invoice.run_id).update(cut_off=now)
+    bind(invoice.run, documents)
     found: Invoice | None = Invoice.objects.of(tenant).filter(pk=invoice.pk).first()
     return found
 
 
-def period_of(run: InvoiceRun) -> Period:
-    """The days of a run."""
-    return Period(first_day=run.first_day, last_day=run.last_day)
+def compose_one(invoice: Invoice, *, cut_off: datetime, lock: bool = False) -> Document | None:
+    """What this invoice says if composed as known at ``cut_off``, with the decisions made about it. Writes nothing.
 
-
-def compose_one(invoice: Invoice, *, cut_off: datetime) -> Document | None:
-    """What this invoice says if composed as known at ``cut_off``, with the decisions made about it. Writes nothing."""
-    return compose_again(invoice.run, [invoice], cut_off=cut_off).get((invoice.bill_to_id, invoice.currency))
-
-
-def compose_again(run: InvoiceRun, invoices: Sequence[Invoice], *, cut_off: datetime) -> dict[DocumentKey, Document]:
-    """The same for several invoices of a run, by bill-to and currency; in chunks, each of a fixed number of queries."""
-    decisions = {(each.bill_to_id, each.currency): decisions_of(each) for each in invoices}
-    period, bill_to_ids = period_of(run), sorted({bill_to_id for bill_to_id, _ in decisions})
-    documents: dict[DocumentKey, Document] = {}
-    running = subscriptions_of(run.tenant_id, seller_id=run.seller_id, bill_to_ids=bill_to_ids, period=period)
-    for chunk in _chunks(running):
-        documents |= compose_documents(run.tenant_id, chunk, period=period, cut_off=cut_off, decisions=decisions)
-    return documents
+    ``lock``: within a transaction that stores it, so that nobody withdraws or takes its one-offs meanwhile.
+    """
+    key = (invoice.bill_to_id, invoice.currency)
+    deltas = {}
+    if invoice.state != "final":
+        living = {key: invoice} if invoice.state == "draft" else {}
+        deltas = read_deltas(invoice.run, living, bill_to_ids=[invoice.bill_to_id], cut_off=cut_off, lock=lock)
+    return compose_again(invoice.run, [invoice], cut_off=cut_off, lock=lock, deltas=deltas).get(key)
 
 
 @transaction.atomic
@@ -129,11 +131,13 @@ def locked_invoice(tenant: Tenant, invoice_uid: UUID, *, with_run: bool = False)
 def store_replacement(invoice: Invoice, *, now: datetime) -> Invoice | None:
     """A new draft for the period of a voided invoice, with the decisions made about it; None if nothing is charged."""
     run = InvoiceRun.objects.of(invoice.tenant_id).select_for_update().get(pk=invoice.run_id)
-    document = compose_one(invoice, cut_off=now)
+    free(invoice)
+    document = compose_one(invoice, cut_off=now, lock=True)
     if document is None:
         return None
     living = living_invoices(run, bill_to_ids=[invoice.bill_to_id])
     store_drafts(run, {document.key: document}, living, now=now)
+    bind(run, {document.key: document})
     InvoiceRun.objects.of(invoice.tenant_id).filter(pk=run.pk).update(cut_off=now, state="draft")
     drafts = Invoice.objects.of(invoice.tenant_id).filter(run=run, bill_to=invoice.bill_to, state="draft")
     drafts.filter(currency=invoice.currency).update(replaces=invoice, decisions=invoice.decisions)
@@ -157,12 +161,29 @@ def _begin(tenant: Tenant, seller: Seller, *, period: Period, actor: str, now: d
 
 
 @transaction.atomic
-def _redraft_chunk(tenant: Tenant, run: InvoiceRun, subscriptions: Sequence[Subscription], *, now: datetime) -> None:
+def _redraft_chunk(
+    tenant: Tenant,
+    run: InvoiceRun,
+    subscriptions: Sequence[Subscription],
+    *,
+    bill_to_ids: Collection[int],
+    now: datetime,
+) -> None:
     locked = InvoiceRun.objects.of(tenant).select_for_update().get(pk=run.pk)
-    living = living_invoices(locked, bill_to_ids={each.agreement.bill_to_id for each in subscriptions})
-    decisions = {key: decisions_of(invoice) for key, invoice in living.items()}
-    documents = compose_documents(tenant.pk, subscriptions, period=period_of(locked), cut_off=now, decisions=decisions)
-    if store_drafts(locked, documents, living, now=now):
+    living = living_invoices(locked, bill_to_ids=bill_to_ids)
+    deltas = read_deltas(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True)
+    adjustments = read_adjustments(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True)
+    documents = compose_documents(
+        tenant.pk,
+        subscriptions,
+        period=period_of(locked),
+        cut_off=now,
+        decisions={key: decisions_of(invoice) for key, invoice in living.items()},
+        adjustments=adjustments.with_deltas(deltas),
+    )
+    stored = store_drafts(locked, documents, living, now=now)
+    bind(locked, documents)
+    if stored:
         locked.cut_off, locked.state = now, "draft"
         locked.save(update_fields=["cut_off", "state"])
 
@@ -178,9 +199,10 @@ def _drop_orphans(tenant: Tenant, run: InvoiceRun, bill_to_ids: Iterable[int]) -
 
 
 def _store_again(invoice: Invoice, *, now: datetime) -> None:
-    document = compose_one(invoice, cut_off=invoice.run.cut_off)
+    document = compose_one(invoice, cut_off=invoice.run.cut_off, lock=True)
     documents = {} if document is None else {document.key: document}
     store_drafts(invoice.run, documents, {(invoice.bill_to_id, invoice.currency): invoice}, now=now)
+    bind(invoice.run, documents)
 
 
 def _decision(document: Document | None, decision: str, *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
@@ -210,17 +232,3 @@ def _audit(tenant: Tenant, invoice: Invoice, made: dict[str, Any], *, now: datet
         reason=made["reason"],
         now=now,
     )
-
-
-def _chunks(subscriptions: Sequence[Subscription]) -> Iterable[list[Subscription]]:
-    """Whole bill-tos together, at most CHUNK of them at once; the subscriptions come ordered by bill-to."""
-    chunk: list[Subscription] = []
-    seen: set[int] = set()
-    for each in subscriptions:
-        if each.agreement.bill_to_id not in seen and len(seen) == CHUNK:
-            yield chunk
-            chunk, seen = [], set()
-        seen.add(each.agreement.bill_to_id)
-        chunk.append(each)
-    if chunk:
-        yield chunk

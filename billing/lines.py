@@ -29,10 +29,14 @@ from billing.taking import as_things, thing_days
 
 @dataclass(frozen=True)
 class Decisions:
-    """What persons decided about one invoice: the keys of what it was about, and the last word on missing days."""
+    """What persons decided about one invoice: the keys of what it was about, and the last word on missing days.
+
+    ``left_out`` are the keys of corrections that are not to stand on it.
+    """
 
     keys: frozenset[str]
     accept_missing: AcceptMissing | None
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,8 @@ class Seller(TenantOwned):
     ``stripe`` is the encrypted configuration of ``integrations.payments.stripe``, empty without Stripe. ``note`` is
     printed on every document. ``callbacks_refused`` counts callbacks that Stripe did not sign, ``last_refusal`` says
     why the last one was.
+    A month is made final ``grace_days`` after its end; it corrects months that began up to ``late_days`` before it, by
+    more than ``late_most`` only if a person says so.
     """
 
     reseller = models.ForeignKey(Reseller, on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
@@ -45,12 +47,21 @@ class Seller(TenantOwned):
     email = models.EmailField(blank=True)
     note = models.TextField(blank=True)
     number_format = models.CharField(max_length=60, default="{year}-{number:05d}")
+    credit_number_format = models.CharField(max_length=60, default="CN-{year}-{number:05d}")
+    second_person_above = models.DecimalField(max_digits=18, decimal_places=4, null=True)
     stripe = EncryptedJSONField(null=True)
+    mail = EncryptedJSONField(null=True)
     callbacks_refused = models.IntegerField(default=0, db_default=0)
     last_refusal = models.CharField(max_length=500, blank=True, db_default="")
+    grace_days = models.IntegerField(default=0)
+    late_days = models.IntegerField(default=62)
+    late_most = models.DecimalField(max_digits=18, decimal_places=4, default=0)
 
     class Meta(TenantOwned.Meta):
         constraints = [
+            models.CheckConstraint(
+                condition=Q(grace_days__range=(0, 60), late_days__range=(0, 366), late_most__gte=0), name="seller_late"
+            ),
             uid_key("seller"),
             models.UniqueConstraint(fields=["tenant", "legal_name"], name="seller_name"),
         ]
@@ -310,9 +321,12 @@ class Invoice(TenantOwned):
     due_on = models.DateField(null=True)
     finalised_at = models.DateTimeField(null=True)
     finalised_by = models.CharField(max_length=200, blank=True)
+    approved_by = models.CharField(max_length=200, blank=True)
     voided_at = models.DateTimeField(null=True)
     void_reason = models.TextField(blank=True)
     replaces = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    credits = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
+    credit_reason = models.TextField(blank=True)
     snapshot = models.JSONField(null=True)
     content_hash = models.CharField(max_length=64, blank=True)
     draft_hash = models.CharField(max_length=64, blank=True)
@@ -330,10 +344,17 @@ class Invoice(TenantOwned):
                 fields=["tenant", "seller", "number"], name="invoice_number", condition=~Q(number="")
             ),
             one_of("invoice", "kind", ("regular", "credit")),
+            models.CheckConstraint(
+                condition=Q(kind="credit", credits__isnull=False) | ~Q(kind="credit") & Q(credits__isnull=True),
+                name="invoice_credits_one",
+            ),
             one_of("invoice", "state", ("draft", "final", "void")),
             models.CheckConstraint(condition=Q(state="draft") | ~Q(number=""), name="invoice_numbered"),
         ]
-        indexes = [models.Index(fields=["tenant", "-first_day"], name="invoice_month")]
+        indexes = [
+            models.Index(fields=["tenant", "-first_day"], name="invoice_month"),
+            models.Index(fields=["tenant", "credits"], name="invoice_credits", condition=Q(credits__isnull=False)),
+        ]
 
 
 class InvoiceLine(TenantOwned):
@@ -358,6 +379,7 @@ class InvoiceLine(TenantOwned):
     tax_rate = models.DecimalField(max_digits=6, decimal_places=5, default=0)
     working = models.JSONField()
     evidence = models.JSONField(default=list)
+    credits = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", db_index=False, null=True)
 
     class Meta(TenantOwned.Meta):
         constraints = [
@@ -412,7 +434,14 @@ class Collection(TenantOwned):
 
 
 # further models of this app, each topic in a file of its own; Django looks for them here
+from billing.models_adjusting import Discount as Discount  # noqa: E402
+from billing.models_adjusting import OneOff as OneOff  # noqa: E402
+from billing.models_approving import ApprovalRequest as ApprovalRequest  # noqa: E402
 from billing.models_exporting import ExportSettings as ExportSettings  # noqa: E402
+from billing.models_mailing import DocumentMail as DocumentMail  # noqa: E402
+from billing.models_payments import Payment as Payment  # noqa: E402
+from billing.models_payments import PaymentAllocation as PaymentAllocation  # noqa: E402
+from billing.models_portal import PortalLink as PortalLink  # noqa: E402
 from billing.models_reconciling import Reconciliation as Reconciliation  # noqa: E402
 from billing.models_taxes import TaxRate as TaxRate  # noqa: E402
 from billing.models_usage import UsageImport as UsageImport  # noqa: E402

@@ -31,19 +31,21 @@ def check_number_format(text: str) -> None:
         raise Refused(f"The number format {text!r} makes numbers that are too long.")
 
 
-def take_number(seller: Seller, *, issued_on: date) -> str:
+def take_number(seller: Seller, *, issued_on: date, kind: str = "regular") -> str:
     """The next number; locks the series row until the caller's transaction ends. Raises Refused for a bad format.
 
-    Numbers begin again at 1 each year if the format shows the year.
+    Numbers begin again at 1 each year if the format shows the year; credit notes count in a series of their own.
     """
-    check_number_format(seller.number_format)
-    series = str(issued_on.year) if "{year" in seller.number_format else "all"
+    number_format = seller.credit_number_format if kind == "credit" else seller.number_format
+    check_number_format(number_format)
+    series = str(issued_on.year) if "{year" in number_format else "all"
+    series = f"credit {series}" if kind == "credit" else series
     rows = InvoiceSeries.objects.of(seller.tenant_id)
     rows.bulk_create([InvoiceSeries(seller=seller, series=series)], ignore_conflicts=True)
     row = rows.select_for_update().get(seller=seller, series=series)
-    number = seller.number_format.format(year=issued_on.year, month=issued_on.month, number=row.next_number)
+    number = number_format.format(year=issued_on.year, month=issued_on.month, number=row.next_number)
     if Invoice.objects.of(seller.tenant_id).filter(seller=seller, number=number).exists():
-        raise Refused(f"{number} is the number of another invoice already; change the number format of {seller}.")
+        raise Refused(f"{number} is the number of another document already; change the number format of {seller}.")
     row.next_number += 1
     row.save(update_fields=["next_number"])
     return number

@@ -58,7 +58,7 @@ def _chosen(
         theirs = of.get(line.subscription_id or 0)
         if theirs is None or line.kind != "usage" or theirs.plan.code not in codes or not _same(theirs, subscription):
             continue
-        share = _share(line.working, running)
+        share = share_of_days(line.working, running)
         if share:
             chosen.append((line, Base(name=line.description, amount=line.amount, share=share)))
     return chosen
@@ -68,7 +68,7 @@ def _same(theirs: Subscription, ours: Subscription) -> bool:
     return (theirs.client_id, theirs.reseller_id) == (ours.client_id, ours.reseller_id)
 
 
-def _share(working: Mapping[str, Any], running: frozenset[date]) -> Fraction:
+def share_of_days(working: Mapping[str, Any], running: frozenset[date]) -> Fraction:
     """Of the days that a line charges, the share on which the percentage runs too."""
     keys = {day["key"].rpartition("/")[2] for day in working["days"] if day["state"] != "not_billable"}
     days = {date.fromisoformat(key) for key in keys}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from billing.days import Period, month_of
@@ -22,6 +22,16 @@ def refuse_unfinished(period: Period, *, zone: str, now: datetime) -> None:
     if now < ends:
         raise Refused(
             f"{period.first_day:%B %Y} is not over in {zone} before {ends:%Y-%m-%d %H:%M}; invoice it from then on."
+        )
+
+
+def refuse_early(period: Period, *, grace_days: int, zone: str, now: datetime) -> None:
+    """Raises Refused until so many days after the period's end are over, in which late logs may still come."""
+    first = period.last_day + timedelta(days=grace_days)
+    if local_day(now, zone=zone) < first:
+        raise Refused(
+            f"{period.first_day:%B %Y} is made final from {first} on: the seller leaves {grace_days} days for late "
+            "logs. Making it final earlier needs a reason."
         )
 
 

@@ -21,6 +21,7 @@ from billing.explaining import ExplainedLine, explained
 from billing.metrics import SUMMED
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun, Plan, Seller, Subscription
 from billing.money import round_money
+from billing.owing import owed_of
 from billing.plans import plan_record
 from billing.refusals import NotFound
 from billing.taxes import TaxTotal, category_for, read_taxes
@@ -140,10 +141,16 @@ def invoice_rows(
     first_day: date | None = None,
     states: Sequence[str] = (),
     reseller_id: int | None = None,
+    seller_id: int | None = None,
+    bill_to_id: int | None = None,
     limit: int = 200,
 ) -> tuple[InvoiceRow, ...]:
-    """Documents, newest month first; two queries."""
+    """Documents, newest month first; three queries. ``seller_id`` and ``bill_to_id`` narrow to one of each."""
     rows = _visible(tenant, reseller_id).select_related("seller", "bill_to")
+    if seller_id is not None:
+        rows = rows.filter(seller_id=seller_id)
+    if bill_to_id is not None:
+        rows = rows.filter(bill_to_id=bill_to_id)
     if first_day is not None:
         rows = rows.filter(first_day=first_day)
     if states:
@@ -161,7 +168,7 @@ def invoice_page(tenant: Tenant, uid: UUID, *, reseller_id: int | None = None) -
         raise NotFound("There is no such invoice.")
     collection = Collection.objects.of(tenant).filter(invoice=invoice).first()
     replacement = Invoice.objects.of(tenant).filter(replaces=invoice).order_by("-pk").first()
-    is_paid = collection is not None and collection.confirmed_state == "paid"
+    is_paid = invoice.pk in _paid(tenant, [invoice.pk])
     return InvoicePage(
         row=_row(invoice, is_paid=is_paid),
         run_uid=invoice.run.uid,
@@ -303,8 +310,10 @@ def _row(invoice: Invoice, *, is_paid: bool) -> InvoiceRow:
 
 
 def _paid(tenant: Tenant, invoice_ids: Sequence[int]) -> set[int]:
+    """Those that the payment service confirmed, and those of which nothing is open any more."""
     paid = Collection.objects.of(tenant).filter(invoice_id__in=invoice_ids, confirmed_state="paid")
-    return set(paid.values_list("invoice_id", flat=True))
+    settled = {pk for pk, owed in owed_of(tenant, invoice_ids).items() if owed.total > 0 and owed.open <= 0}
+    return settled | set(paid.values_list("invoice_id", flat=True))
 
 
 def _party(invoice: Invoice, name: str) -> Mapping[str, Any]:

@@ -17,8 +17,12 @@ from django.db.models import BooleanField, F, Func
 from billing.models import InvoiceLine, InvoiceRun
 from msp.tenants.models import Tenant
 
-Reason = Literal["new", "gone", "price", "gap", "correction", "days", "grew", "shrank", "same"]
+Reason = Literal["new", "gone", "once", "discount", "price", "gap", "correction", "days", "grew", "shrank", "same"]
 LineKey = tuple[int, str, str, int]
+#: Kinds of lines that say by themselves why they are there.
+TOLD_BY_KIND: Mapping[str, Reason] = {
+    "charge": "once", "credit": "once", "discount": "discount", "delta": "correction",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Line:
     days: int
     gap: bool
     corrected: bool
+    kind: str = "usage"
 
 
 def compare_with_last_month(tenant: Tenant, run: InvoiceRun) -> tuple[LineChange, ...]:
@@ -114,11 +119,14 @@ def unbilled_between(tenant: Tenant, *, first_day: date, last_day: date, cut_off
 
 def _lines(tenant: Tenant, run: InvoiceRun, first_day: date) -> dict[LineKey, _Line]:
     rows = InvoiceLine.objects.of(tenant).filter(invoice__seller=run.seller_id, invoice__first_day=first_day)
-    rows = rows.exclude(invoice__state="void").select_related(
-        "invoice__bill_to", "subscription__client", "subscription__reseller", "subscription__selection"
+    rows = (
+        rows.filter(invoice__kind="regular")
+        .exclude(invoice__state="void")
+        .select_related("invoice__bill_to", "subscription__client", "subscription__reseller", "subscription__selection")
     )
     rows = rows.annotate(
         plan=F("working__plan"),
+        about=F("working__about"),
         billable_days=F("working__billable_days"),
         gap=_exists("working", '$.days[*] ? (@.state == "missing")'),
         corrected=_exists("evidence", "$[*].days[*] ? (@.revision > 0)"),
@@ -140,7 +148,7 @@ def _key(row: Any) -> LineKey:
     """The same client, selection or reseller for the same bill-to, whatever the plan; what is no usage, by its kind."""
     each = row.subscription
     if each is None:
-        return (row.invoice.bill_to_id, row.invoice.currency, row.kind, row.client_id or 0)
+        return (row.invoice.bill_to_id, row.invoice.currency, f"{row.kind} {row.about or ''}", row.client_id or 0)
     who = each.selection_id or each.client_id or each.reseller_id
     kind = "selection" if each.selection_id else each.layer
     if row.kind == "percentage":
@@ -162,6 +170,7 @@ def _line(row: Any) -> _Line:
         days=(invoice.last_day - invoice.first_day).days,
         gap=row.gap,
         corrected=row.corrected,
+        kind=row.kind,
     )
 
 
@@ -179,13 +188,12 @@ def _together(first: _Line, second: _Line) -> _Line:
         days=second.days,
         gap=first.gap or second.gap,
         corrected=first.corrected or second.corrected,
+        kind=second.kind,
     )
 
 
 def _change(before: _Line | None, now: _Line | None) -> LineChange:
-    shown = now or before
-    if shown is None:
-        raise AssertionError("a change has at least one side")
+    shown = _shown(before, now)
     amounts = (before.amount if before else None, now.amount if now else None)
     return LineChange(
         bill_to=shown.bill_to,
@@ -201,8 +209,19 @@ def _change(before: _Line | None, now: _Line | None) -> LineChange:
     )
 
 
+def _shown(before: _Line | None, now: _Line | None) -> _Line:
+    shown = now or before
+    if shown is None:
+        raise AssertionError("a change has at least one side")
+    return shown
+
+
 def _reason(before: _Line | None, now: _Line | None) -> Reason:
     """The first that applies; several may."""
+    told = TOLD_BY_KIND.get(_shown(before, now).kind)
+    if told is not None:
+        is_same = before is not None and now is not None and before.amount == now.amount
+        return "same" if is_same else told
     if before is None:
         return "new"
     if now is None:

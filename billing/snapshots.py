@@ -47,6 +47,8 @@ def snapshot_of(
         "decisions": invoice.decisions,
         "draft_hash": document.content_hash,
     }
+    if invoice.approved_by:
+        content["approval"] = {"asked_by": invoice.finalised_by, "approved_by": invoice.approved_by}
     snapshot: dict[str, Any] = plain(content)
     return snapshot
 
@@ -83,7 +85,7 @@ def _line(row: InvoiceLine, line: ComposedLine) -> dict[str, Any]:
 
 
 def _seller(seller: Seller) -> dict[str, Any]:
-    names = ("uid", "legal_name", "address", "country", "tax_id", "bank", "email")
+    names = ("uid", "legal_name", "address", "country", "tax_id", "bank", "email", "note")
     return {name: getattr(seller, name) for name in names}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from billing.days import Measurement, Period, latest_by_day
+from billing.deltas import RECOMPUTED, Tax, tax_of
 from billing.figures import Figure, Ledger, read_ledger
 from billing.hashing import hash_of
 from billing.models import Invoice, InvoiceLine
@@ -64,6 +65,7 @@ def verify(tenant: Tenant, invoice_uid: UUID) -> Verified:
         *_sum_differences(snapshot),
         *_working_differences(snapshot),
         *_base_differences(snapshot),
+        *_correction_differences(tenant, snapshot),
         *_ledger_differences(tenant, snapshot),
     ]
     days = sum(len(selection["days"]) for line in snapshot["lines"] for selection in line["evidence"])
@@ -140,13 +142,24 @@ def _working_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _base_differences(snapshot: Mapping[str, Any]) -> Iterable[str]:
-    """What a percentage was taken of against the lines of the document."""
-    amounts = {line["subscription"]: line["amount"] for line in snapshot["lines"] if line.get("kind") == "usage"}
+    """What a percentage or a discount was taken of against the lines of the document; no discount takes too much."""
+    kinds = ("usage", "percentage")
+    amounts = {line["subscription"]: line["amount"] for line in snapshot["lines"] if line.get("kind") in kinds}
+    left = {subscription: Decimal(amount) for subscription, amount in amounts.items()}
     for line in snapshot["lines"]:
+        taken = Decimal(0)
         for base in line["working"].get("lines", ()):
             shown = amounts.get(base["subscription"])
             if shown is None or Decimal(shown) != Decimal(base["amount"]):
                 yield f"Line {line['position']} is taken of a line of {base['amount']}, but {shown} is on the document."
+                continue
+            taken += Decimal(base.get("taken", 0))
+            left[base["subscription"]] -= Decimal(base.get("taken", 0))
+        if line.get("kind") == "discount" and taken != -Decimal(line["amount"]):
+            yield f"Line {line['position']} takes off {-Decimal(line['amount'])}, but {taken} of the lines it names."
+    for subscription, amount in left.items():
+        if amount < min(Decimal(amounts[subscription]), Decimal(0)):
+            yield f"Discounts take {-amount} more off a line than it comes to."
 
 
 def _counts(line: Mapping[str, Any]) -> bool:
@@ -187,24 +200,47 @@ def _charged_parts(working: Mapping[str, Any]) -> Iterable[tuple[str, str, int |
 
 
 def _ledger_differences(tenant: Tenant, snapshot: Mapping[str, Any]) -> Iterable[str]:
-    """The same days read from the ledger as it was known at the document's cut-off."""
-    proofs = [selection for line in snapshot["lines"] for selection in line["evidence"]]
-    if not proofs:
+    """The same days read from the ledger as it was known at the document's cut-off; a correction's in its own month."""
+    months: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for line in snapshot["lines"]:
+        month = line["working"].get("corrects", snapshot)
+        months.setdefault((month["first_day"], month["last_day"]), []).extend(line["evidence"])
+    for (first_day, last_day), proofs in months.items():
+        if proofs:
+            period = Period(first_day=date.fromisoformat(first_day), last_day=date.fromisoformat(last_day))
+            ledger = _read_again(tenant, snapshot, proofs, period=period)
+            for selection in proofs:
+                yield from _selection_differences(selection, ledger)
+
+
+def _correction_differences(tenant: Tenant, snapshot: Mapping[str, Any]) -> Iterable[str]:
+    """What a correction says was billed against the document that it corrects."""
+    corrects = [(line, line["working"]["corrects"]) for line in snapshot["lines"] if "corrects" in line["working"]]
+    if not corrects:
         return
-    ledger = _read_again(tenant, snapshot, proofs)
-    for selection in proofs:
-        yield from _selection_differences(selection, ledger)
+    rows = InvoiceLine.objects.of(tenant).filter(
+        invoice__uid__in={told["invoice"] for _, told in corrects}, kind__in=RECOMPUTED
+    )
+    billed: dict[tuple[str, Tax], Decimal] = {}
+    for row in rows.select_related("invoice").defer("working", "evidence", "invoice__snapshot"):
+        key = (str(row.invoice.uid), tax_of(row.invoice, row))
+        billed[key] = billed.get(key, Decimal(0)) + row.amount
+    for line, told in corrects:
+        tax = (line["tax_category"], Decimal(line["tax_rate"]).normalize())
+        was = billed.get((told["invoice"], tax), Decimal(0))
+        if Decimal(told["billed"]) != was:
+            yield f"Line {line['position']} says that {told['billed']} was billed on {told['number']}, but {was} was."
 
 
-def _read_again(tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Mapping[str, Any]]) -> Ledger:
+def _read_again(
+    tenant: Tenant, snapshot: Mapping[str, Any], proofs: Sequence[Mapping[str, Any]], *, period: Period
+) -> Ledger:
     ids = {selection["selection_id"] for selection in proofs}
     return read_ledger(
         tenant.pk,
         {selection.pk: selection for selection in Selection.objects.of(tenant).filter(pk__in=ids)},
         {selection["metric"] for selection in proofs},
-        period=Period(
-            first_day=date.fromisoformat(snapshot["first_day"]), last_day=date.fromisoformat(snapshot["last_day"])
-        ),
+        period=period,
         cut_off=datetime.fromisoformat(snapshot["cut_off"]),
         largest=any(selection.get("takes") == "largest" for selection in proofs),
     )

@@ -23,6 +23,8 @@ from launch.temporary import temporary_servers
 from launch.tools import find_or_install_tools
 
 PROCESSES = "2"
+#: A process that has nothing left to do takes tests of another, as some tests last for minutes.
+SHARED = ("--dist", "worksteal")
 HOW_TO_GET_ONE = "Install chromium, or set CHROMIUM to the program of a Chromium or Chrome."
 
 
@@ -34,7 +36,7 @@ def test() -> int:
         raise LaunchError(f"CI is set and no browser was found. {HOW_TO_GET_ONE}")
     missing = find_or_install_tools(os.environ)
     desks = find_or_install_desks()
-    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *shlex.split(os.environ.get("ARGS", ""))]
+    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, *SHARED, *shlex.split(os.environ.get("ARGS", ""))]
     with temporary_servers(os.environ) as environment:
         code = run_command(command, environment=with_browser(environment, browser=browser))
     if browser is None:

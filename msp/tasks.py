@@ -29,6 +29,7 @@ from alerts.reports.mailing import deliver_report, freeze_due
 from alerts.sweeping import sweep as sweep_due
 from alerts.ticket_calls import forget_old as forget_old_calls
 from billing.collecting import deliver_collection
+from billing.mailing import deliver_document
 from billing.reconciling import reconcile_due
 from msp import partitions, pipeline
 from msp.celery import app
@@ -48,6 +49,7 @@ DELIVERERS: dict[str, Deliverer] = {
     "fallback": deliver_fallback,
     "stripe": deliver_collection,
     "mail": deliver_report,
+    "document": deliver_document,
 }
 
 

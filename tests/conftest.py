@@ -40,6 +40,10 @@ def world(db: None) -> World:
     return make_world()
 
 
+#: What lasts for minutes, mostly waiting for servers and processes of its own.
+LONG = ("test_chaos", "test_boot", "tests/journeys/", "tests/simulation/", "tests/demo/")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What lasts for minutes begins first, so that all processes end at about the same time."""
-    items.sort(key=lambda item: "test_chaos" not in item.nodeid)
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))

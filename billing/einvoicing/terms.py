@@ -192,8 +192,9 @@ def _optional(snapshot: Mapping[str, Any], document: ExportedDocument, buyer: Ma
     terms: Terms = {}
     if buyer["order_number"]:
         terms["BT-13"] = _text(buyer["order_number"])
-    if snapshot.get("replaces"):
-        terms["BG-3"] = [{"BT-25": snapshot["replaces"]}]
+    preceding = snapshot.get("replaces") or snapshot.get("credits", {}).get("number")
+    if preceding:
+        terms["BG-3"] = [{"BT-25": preceding}]
     if any(tax.category == "K" for tax in document.taxes):
         terms["BG-13"] = {"name": _text(buyer["legal_name"]), "country_code": buyer["country"].upper()}
     contracts = _contracts(snapshot["lines"])

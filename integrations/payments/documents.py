@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from integrations.errors import PermanentFailure
 
@@ -66,6 +67,25 @@ class FinishedInvoice:
     total: Decimal
     order_number: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedCreditNote:
+    """A final credit note on one final invoice; ``total`` is positive: what is taken back.
+
+    ``money_back`` says what becomes of money that was paid already: ``refund`` sends it back the way it came,
+    ``balance`` keeps it for the payer's next invoice there, ``outside`` means that it is paid back by other means.
+    """
+
+    credit_id: str
+    number: str
+    content_hash: str
+    invoice_id: str
+    invoice_number: str
+    currency: str
+    issued_on: date
+    total: Decimal
+    money_back: Literal["refund", "balance", "outside"] = "refund"
 
 
 def to_minor_units(amount: Decimal, *, currency: str) -> int:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 _COLLECTION = (("send_invoice", "the client pays by invoice"), ("charge_automatically", "charge the stored method"))
 #: Keys of our metadata there.
-_BILL_TO, _INVOICE, _HASH, _LINE = "backledger_bill_to", "backledger_invoice", "backledger_hash", "backledger_line"
+_BILL_TO, INVOICE_KEY, _HASH, _LINE = "backledger_bill_to", "backledger_invoice", "backledger_hash", "backledger_line"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class TheirInvoice:
     paid_minor: int
 
 
-class _ReplayedError(OutcomeUnknown):
+class ReplayedError(OutcomeUnknown):
     """Stripe repeated a stored 500 for our idempotency key: the first request has ended, that key is used up."""
 
 
@@ -114,15 +114,15 @@ def push_invoice(config: Config, document: FinishedInvoice, known: StripeIds, *,
     """Make the invoice exist there, complete and finalised, whatever of it exists already."""
     _refuse_unfit(document)
     try:
-        return _push(_Session(config, call), document, known)
-    except _ReplayedError:
+        return _push(Session(config, call), document, known)
+    except ReplayedError:
         # The request that failed is over, so a look now is final, and another key cannot double anything.
-        return _push(_Session(config, call, key_suffix=":again"), document, known)
+        return _push(Session(config, call, key_suffix=":again"), document, known)
 
 
 def void(config: Config, document: FinishedInvoice, known: StripeIds, *, call: Call) -> None:
     """Make the invoice void there; a draft is deleted, and what never got there needs nothing."""
-    session = _Session(config, call)
+    session = Session(config, call)
     customer_id = _find_customer(session, document.paying, known)
     invoice = _find_invoice(session, document, customer_id, known) if customer_id else None
     if invoice is None or invoice.status == "void":
@@ -138,7 +138,7 @@ def void(config: Config, document: FinishedInvoice, known: StripeIds, *, call: C
 
 def list_invoices(config: Config, *, since: date, call: Call) -> tuple[TheirInvoice, ...]:
     """Every invoice made there since a day (UTC), drafts and void ones included."""
-    session = _Session(config, call)
+    session = Session(config, call)
     begins = int(datetime.combine(since, time_of_day(0), tzinfo=UTC).timestamp())
     with session.explaining():
         listed = session.client.v1.invoices.list({"created": {"gte": begins}, "limit": 100}).auto_paging_iter()
@@ -148,7 +148,7 @@ def list_invoices(config: Config, *, since: date, call: Call) -> tuple[TheirInvo
 def _theirs(invoice: stripe.Invoice) -> TheirInvoice:
     return TheirInvoice(
         invoice_id=invoice.id,
-        our_id=_metadata(invoice).get(_INVOICE, ""),
+        our_id=metadata_of(invoice).get(INVOICE_KEY, ""),
         number=invoice.number or "",
         currency=invoice.currency.upper(),
         status=str(invoice.status),
@@ -157,7 +157,7 @@ def _theirs(invoice: stripe.Invoice) -> TheirInvoice:
     )
 
 
-def _push(session: _Session, document: FinishedInvoice, known: StripeIds) -> Pushed:
+def _push(session: Session, document: FinishedInvoice, known: StripeIds) -> Pushed:
     customer_id = _find_customer(session, document.paying, known) or _create_customer(session, document.paying)
     invoice = _find_invoice(session, document, customer_id, known)
     if invoice is None:
@@ -199,25 +199,25 @@ def _refuse_unfit(document: FinishedInvoice) -> None:
         raise PermanentFailure(f"Two lines of invoice {document.number} have the same id.")
 
 
-def _find_customer(session: _Session, paying: PayingParty, known: StripeIds) -> str | None:
+def _find_customer(session: Session, paying: PayingParty, known: StripeIds) -> str | None:
     """By the id we know, else by our id in the metadata. Lists all, newest first: a list, unlike a search, is exact."""
     if known.customer_id and session.look(partial(session.client.v1.customers.retrieve, known.customer_id)):
         return known.customer_id
     with session.explaining():
         for customer in session.client.v1.customers.list({"limit": 100}).auto_paging_iter():
-            if _metadata(customer).get(_BILL_TO) == paying.bill_to_id:
+            if metadata_of(customer).get(_BILL_TO) == paying.bill_to_id:
                 return customer.id
     return None
 
 
-def _create_customer(session: _Session, paying: PayingParty) -> str:
+def _create_customer(session: Session, paying: PayingParty) -> str:
     params = {**_customer_details(paying), "metadata": {_BILL_TO: paying.bill_to_id}}
     with session.explaining():
         key = session.key(f"cus:{paying.bill_to_id}:{_hash_of(params)}")
         return session.client.v1.customers.create(cast(Any, params), key).id
 
 
-def _bring_up_to_date(session: _Session, customer_id: str, paying: PayingParty) -> None:
+def _bring_up_to_date(session: Session, customer_id: str, paying: PayingParty) -> None:
     """Stripe prints the customer's name and address as they are there at finalising: they must be the document's."""
     with session.explaining():
         params = _customer_details(paying)
@@ -241,23 +241,23 @@ def _customer_details(paying: PayingParty) -> dict[str, object]:
 
 
 def _find_invoice(
-    session: _Session, document: FinishedInvoice, customer_id: str, known: StripeIds
+    session: Session, document: FinishedInvoice, customer_id: str, known: StripeIds
 ) -> stripe.Invoice | None:
     retrieve = session.client.v1.invoices.retrieve
     if known.invoice_id and (invoice := session.look(partial(retrieve, known.invoice_id))):
-        if _metadata(invoice).get(_INVOICE) != document.invoice_id:
+        if metadata_of(invoice).get(INVOICE_KEY) != document.invoice_id:
             raise PermanentFailure(f"{known.invoice_id} in Stripe is not our invoice {document.number}.")
         return invoice
     with session.explaining():
         listed = session.client.v1.invoices.list({"customer": customer_id, "limit": 100}).auto_paging_iter()
-        ours = [invoice for invoice in listed if _metadata(invoice).get(_INVOICE) == document.invoice_id]
+        ours = [invoice for invoice in listed if metadata_of(invoice).get(INVOICE_KEY) == document.invoice_id]
     if len(ours) > 1:
         ids = ", ".join(invoice.id for invoice in ours)
         raise PermanentFailure(f"Invoice {document.number} exists more than once in Stripe: {ids}. Delete all but one.")
     return ours[0] if ours else None
 
 
-def _create_invoice(session: _Session, document: FinishedInvoice, customer_id: str) -> stripe.Invoice:
+def _create_invoice(session: Session, document: FinishedInvoice, customer_id: str) -> stripe.Invoice:
     params: InvoiceCreateParams = {
         "customer": customer_id,
         "currency": document.currency.lower(),
@@ -266,11 +266,11 @@ def _create_invoice(session: _Session, document: FinishedInvoice, customer_id: s
         "pending_invoice_items_behavior": "exclude",
         "collection_method": cast(Any, session.config.collection),
         "discounts": "",  # the amounts are finished: nothing of the customer's may change them
-        "effective_at": _noon(document.issued_on),
-        "metadata": {_INVOICE: document.invoice_id, _HASH: document.content_hash},
+        "effective_at": noon_of(document.issued_on),
+        "metadata": {INVOICE_KEY: document.invoice_id, _HASH: document.content_hash},
     }
     if session.config.collection == "send_invoice":
-        params["due_date"] = _noon(document.due_on)
+        params["due_date"] = noon_of(document.due_on)
     if document.order_number:
         params["custom_fields"] = [{"name": "Order number", "value": document.order_number[:140]}]
     if document.note:
@@ -280,7 +280,7 @@ def _create_invoice(session: _Session, document: FinishedInvoice, customer_id: s
 
 
 def _refuse_other_document(invoice: stripe.Invoice, document: FinishedInvoice) -> None:
-    if _metadata(invoice).get(_HASH) != document.content_hash:
+    if metadata_of(invoice).get(_HASH) != document.content_hash:
         raise PermanentFailure(f"{invoice.id} in Stripe was made from another version of invoice {document.number}.")
     if invoice.status == "void":
         raise PermanentFailure(
@@ -288,7 +288,7 @@ def _refuse_other_document(invoice: stripe.Invoice, document: FinishedInvoice) -
         )
 
 
-def _add_missing_lines(session: _Session, invoice_id: str, document: FinishedInvoice) -> None:
+def _add_missing_lines(session: Session, invoice_id: str, document: FinishedInvoice) -> None:
     present = _present_lines(session, invoice_id)
     strange = present - {line.line_id for line in document.lines}
     if strange:
@@ -301,11 +301,11 @@ def _add_missing_lines(session: _Session, invoice_id: str, document: FinishedInv
             session.client.v1.invoices.add_lines(invoice_id, {"lines": batch}, key)
 
 
-def _present_lines(session: _Session, invoice_id: str) -> set[str]:
+def _present_lines(session: Session, invoice_id: str) -> set[str]:
     """Our ids of the lines there; "" for a line that is not ours."""
     with session.explaining():
         listed = session.client.v1.invoices.line_items.list(invoice_id, {"limit": 100}).auto_paging_iter()
-        return {_metadata(line).get(_LINE, "") for line in listed}
+        return {metadata_of(line).get(_LINE, "") for line in listed}
 
 
 def _line_params(line: FinishedLine, currency: str) -> InvoiceAddLinesParamsLine:
@@ -316,11 +316,11 @@ def _line_params(line: FinishedLine, currency: str) -> InvoiceAddLinesParamsLine
         "metadata": {_LINE: line.line_id},
     }
     if line.first_day and line.last_day:
-        params["period"] = {"start": _noon(line.first_day), "end": _noon(line.last_day)}
+        params["period"] = {"start": noon_of(line.first_day), "end": noon_of(line.last_day)}
     return params
 
 
-def _retrieve_invoice(session: _Session, invoice_id: str) -> stripe.Invoice:
+def _retrieve_invoice(session: Session, invoice_id: str) -> stripe.Invoice:
     with session.explaining():
         return session.client.v1.invoices.retrieve(invoice_id)
 
@@ -335,7 +335,7 @@ def _refuse_difference(invoice: stripe.Invoice, document: FinishedInvoice) -> No
         )
 
 
-def _finalise(session: _Session, invoice_id: str, document: FinishedInvoice) -> stripe.Invoice:
+def _finalise(session: Session, invoice_id: str, document: FinishedInvoice) -> stripe.Invoice:
     with session.explaining():
         params = {"auto_advance": session.config.collect}
         key = session.key(f"{_key_of(document)}:finalise")
@@ -350,16 +350,16 @@ def _hash_of(params: object) -> str:
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _noon(day: date) -> int:
+def noon_of(day: date) -> int:
     """Unix seconds of noon UTC: the same day in nearly every time zone that Stripe may print it in."""
     return int(datetime.combine(day, time_of_day(12), tzinfo=UTC).timestamp())
 
 
-def _metadata(thing: Any) -> dict[str, str]:
+def metadata_of(thing: Any) -> dict[str, str]:
     return dict((thing.to_dict() if thing is not None else {}).get("metadata") or {})
 
 
-class _Session:
+class Session:
     """The requests of one push: one client without global state, one deadline, the idempotency keys."""
 
     def __init__(self, config: Config, call: Call, *, key_suffix: str = "") -> None:
@@ -438,7 +438,7 @@ class _Door(stripe.HTTPClient):
 
     def _refuse(self, method: str, url: str, answer: http.Answer) -> None:
         if answer.status >= 500 and answer.headers.get("idempotent-replayed") == "true":
-            raise _ReplayedError("Stripe repeats a failure of an earlier request.")
+            raise ReplayedError("Stripe repeats a failure of an earlier request.")
         if answer.status == 409:
             raise TemporaryFailure("Stripe is still busy with an earlier request for the same object.")
         if answer.status == 429 or answer.status >= 500 or 300 <= answer.status < 400:

@@ -145,6 +145,15 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file of a mail; ``media_type`` such as application/pdf."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Mail:
     """A mail that is no ticket. ``name`` makes its Message-ID: a repeat has the same, so that it is one mail."""
 
@@ -153,6 +162,7 @@ class Mail:
     subject: str
     text: str
     html: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 def send_mail(config: Config, mail: Mail, *, call: Call) -> str:
@@ -173,6 +183,9 @@ def send_mail(config: Config, mail: Mail, *, call: Call) -> str:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_clean_body(mail.text), cte="quoted-printable")
     message.add_alternative(_clean_body(mail.html), subtype="html", cte="quoted-printable")
+    for file in mail.attachments:
+        maintype, _, subtype = file.media_type.partition("/")
+        message.add_attachment(file.content, maintype=maintype, subtype=subtype, filename=file.name)
     _send(config, message, call=call)
     return str(message["Message-ID"])
 

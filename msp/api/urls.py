@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path, register_converter
 
 from msp.api.resources import (
+    adjusting,
     assignment,
     census,
     clients,
@@ -12,6 +13,7 @@ from msp.api.resources import (
     formats,
     incident_people,
     incidents,
+    invoice_changes,
     invoices,
     jobs,
     leaks,
@@ -32,6 +34,8 @@ from msp.api.resources import (
     volumes,
     words,
 )
+from msp.api.resources.credit_notes import CreditNotesView
+from msp.api.resources.forecasts import ForecastView
 from msp.api.resources.missing import MissingView
 from msp.api.resources.shapes import MonthConverter
 from msp.api.resources.size_contracts import SizeContractView
@@ -65,6 +69,7 @@ urlpatterns: list[URLPattern] = [
     path("pull-sources/<uuid:uid>/check", pulling.PullSourceCheckView.as_view()),
     path("pull-sources/<uuid:uid>/pull", pulling.PullSourcePullView.as_view()),
     path("leaks", leaks.LeaksView.as_view()),
+    path("forecast", ForecastView.as_view()),
     path("jobs", jobs.JobsView.as_view()),
     path("jobs/<uuid:uid>", jobs.JobView.as_view()),
     path("jobs/<uuid:uid>/runs", runs.RunsView.as_view()),
@@ -109,8 +114,17 @@ urlpatterns: list[URLPattern] = [
     path("silences/preview", silences.SilencePreviewView.as_view()),
     path("silences/<uuid:uid>", silences.SilenceView.as_view()),
     path("silences/<uuid:uid>/end", silences.SilenceEndView.as_view()),
+    path("charges", adjusting.ChargesView.as_view()),
+    path("charges/<uuid:uid>", adjusting.ChargeView.as_view()),
+    path("charges/<uuid:uid>/withdraw", adjusting.ChargeWithdrawView.as_view()),
+    path("discounts", adjusting.DiscountsView.as_view()),
+    path("discounts/<uuid:uid>", adjusting.DiscountView.as_view()),
+    path("discounts/<uuid:uid>/end", adjusting.DiscountEndView.as_view()),
     path("invoices", invoices.InvoicesView.as_view()),
     path("invoices/<uuid:uid>", invoices.InvoiceView.as_view()),
+    path("invoices/<uuid:uid>/credit-notes", CreditNotesView.as_view()),
+    path("invoices/<uuid:uid>/change", invoice_changes.InvoiceChangeView.as_view()),
+    path("invoice-lines/<uuid:uid>/change", invoice_changes.LineChangeView.as_view()),
     path("invoice-lines/<uuid:uid>/explain", invoices.LineExplainView.as_view()),
     path("usage", UsageView.as_view()),
     path("usage-files", UsageFilesView.as_view()),

@@ -123,12 +123,18 @@ def decisions_open(scope: Scope, uid: uuid.UUID) -> tuple[tuple[str, str, str], 
     return tuple((name, *DECISION_WORDS[name]) for name, settles in DECISIONS.items() if kinds & set(settles))
 
 
-def shown_lines(page: InvoicePage) -> tuple[ShownLine, ...]:
-    """The lines; the workings of a long document are loaded one by one."""
+def grace_until(scope: Scope, uid: uuid.UUID, *, now: datetime) -> date | None:
+    """The first day on which a draft is made final without a reason, None if that is over or it is no draft."""
+    invoice = Invoice.objects.of(scope.tenant).select_related("run", "seller").defer("snapshot").get(uid=uid)
+    first = invoice.last_day + timedelta(days=invoice.seller.grace_days)
+    today = now.astimezone(ZoneInfo(invoice.run.timezone)).date()
+    return first if invoice.state == "draft" and today < first else None
+
+
+def shown_lines(page: InvoicePage, *, route: str = "invoice-line") -> tuple[ShownLine, ...]:
+    """The lines; the workings of a long document are loaded one by one, from ``route``."""
     at_once = len(page.lines) <= WORKINGS_AT_ONCE
-    return tuple(
-        ShownLine(line, at_once, reverse("invoice-line", args=[page.row.uid, line.uid])) for line in page.lines
-    )
+    return tuple(ShownLine(line, at_once, reverse(route, args=[page.row.uid, line.uid])) for line in page.lines)
 
 
 def months_over(scope: Scope, *, now: datetime) -> tuple[tuple[str, str], ...]:

@@ -35,6 +35,8 @@ DECISION_WORDS = {
     "exclude_missing": ("Leave the missing days out", "They count neither in the sum nor in the number of days."),
     "carry_missing": ("Charge the last figure known on the missing days", "Shown on the line as carried."),
     "accept_figures": ("Accept the figures as measured", "They are billed as they are."),
+    "accept_corrections": ("Bill the corrections of earlier months", "They stand on this invoice, as composed now."),
+    "leave_corrections": ("Leave the corrections out of this invoice", "They are looked at again for the next month."),
     "refuse_basis": ("Do not bill figures counted another way", "These days go by the figures counted as before."),
 }
 #: What differs from last month, as people say it.
@@ -42,6 +44,7 @@ REASON_WORDS = {
     "new": "new this month", "gone": "no line any more", "price": "another plan or version",
     "gap": "days without a figure", "correction": "corrected figures", "days": "another number of days",
     "grew": "more data", "shrank": "less data", "same": "unchanged",
+    "once": "charged or credited once", "discount": "discount",
 }  # fmt: skip
 #: Decimals of a size beside its exact bytes.
 PLACES = 9
@@ -102,6 +105,18 @@ def category_words(category: str) -> str:
 def exact_bytes(value: int | None) -> str:
     """All digits, with thousands marked."""
     return "–" if value is None else f"{value:,}"
+
+
+@register.filter
+def signed_bytes(value: int) -> str:
+    """A difference with its sign and all digits."""
+    return f"+{value:,}" if value > 0 else f"−{-value:,}"
+
+
+@register.filter
+def upper_first(text: str) -> str:
+    """The sentence with a capital letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 @register.filter

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from msp.dashboard.views import billing_adjusting as adjusting
+from msp.dashboard.views import billing_approvals as approvals
+from msp.dashboard.views import billing_changes as changes
 from msp.dashboard.views import billing_comparing as comparing
 from msp.dashboard.views import billing_contract as contracts
 from msp.dashboard.views import billing_corrections as corrections
+from msp.dashboard.views import billing_credits as credits
 from msp.dashboard.views import billing_exports as exports
+from msp.dashboard.views import billing_forecast as forecasts
 from msp.dashboard.views import billing_invoices as invoices
 from msp.dashboard.views import billing_leakage as leakage
+from msp.dashboard.views import billing_mailing as mailing
 from msp.dashboard.views import billing_measuring as measuring
 from msp.dashboard.views import billing_parties as parties
+from msp.dashboard.views import billing_payments as payments
 from msp.dashboard.views import billing_plans as plans
 from msp.dashboard.views import billing_runs as runs
 from msp.dashboard.views import billing_subscriptions as subscriptions
@@ -29,22 +36,39 @@ urlpatterns: list[URLPattern] = [
         wrong_days.correct_day,
         name="wrong-day",
     ),
+    path("billing/invoices/<uuid:uid>/change/", changes.show_document_change, name="invoice-change"),
+    path("billing/invoices/<uuid:uid>/lines/<uuid:line_uid>/change/", changes.show_line_change, name="line-change"),
     path("billing/corrections/", corrections.list_corrections, name="corrections"),
     path("billing/measuring/", measuring.list_unapproved, name="measuring"),
     path("billing/measuring/approve/", measuring.approve, name="measuring-approve"),
     path("billing/invoices/<uuid:uid>/days.csv", invoices.download_annex, name="invoice-annex"),
+    path("billing/invoices/<uuid:uid>/document.pdf", invoices.download_pdf, name="invoice-pdf"),
+    path("billing/invoices/<uuid:uid>/factur-x.pdf", invoices.download_hybrid, name="invoice-factur-x"),
     path("billing/invoices/<uuid:uid>/<slug:syntax>.xml", invoices.download_einvoice, name="invoice-xml"),
     path("billing/invoices/<uuid:uid>/finalise/", invoices.finalise, name="invoice-finalise"),
     path("billing/invoices/<uuid:uid>/decide/", invoices.decide, name="invoice-decide"),
     path("billing/invoices/<uuid:uid>/void/", invoices.void, name="invoice-void"),
+    path("billing/invoices/<uuid:uid>/credit/", credits.credit_invoice, name="invoice-credit"),
+    path("billing/invoices/<uuid:uid>/proforma/", credits.show_proforma, name="invoice-proforma"),
+    path("billing/invoices/<uuid:uid>/pay/", payments.pay_invoice, name="invoice-pay"),
+    path("billing/approvals/", approvals.list_approvals, name="approvals"),
+    path("billing/approvals/<uuid:uid>/", approvals.decide, name="approval-decide"),
+    path("billing/payments/", payments.list_payments, name="payments"),
+    path("billing/payments/upload/", payments.upload, name="payments-upload"),
+    path("billing/payments/<uuid:uid>/", payments.show_payment, name="payment"),
+    path("billing/payments/<uuid:uid>/settle/", payments.settle, name="payment-settle"),
     path("billing/months/", runs.list_runs, name="invoice-runs"),
     path("billing/months/start/", runs.start_run, name="invoice-run-start"),
     path("billing/months/<uuid:uid>/", runs.show_run, name="invoice-run"),
     path("billing/months/<uuid:uid>/redraft/", runs.redraft, name="invoice-run-redraft"),
+    path("billing/months/<uuid:uid>/mail/", mailing.send_month, name="invoice-run-mail"),
+    path("billing/invoices/<uuid:uid>/mail/", mailing.send, name="invoice-mail"),
+    path("billing/sellers/<uuid:uid>/mail/", mailing.edit_server, name="seller-mail"),
     path("billing/months/<uuid:uid>/finalise/", runs.finalise_ready, name="invoice-run-finalise"),
     path("billing/exports/", exports.make, name="exports"),
     path("billing/exports/<uuid:uid>/<slug:exporter>/", exports.edit_settings, name="export-settings"),
     path("billing/leakage/", leakage.show, name="leakage"),
+    path("billing/forecast/", forecasts.show, name="forecast"),
     path("billing/plans/", plans.list_plans, name="plans"),
     path("billing/plans/new/", plans.new_plan, name="plan-new"),
     path("billing/plans/preview/", plans.preview, name="plan-preview"),
@@ -53,6 +77,11 @@ urlpatterns: list[URLPattern] = [
     path("billing/subscriptions/new/", subscriptions.new_subscription, name="subscription-new"),
     path("billing/subscriptions/<uuid:uid>/plan/", subscriptions.change_subscription, name="subscription-change"),
     path("billing/subscriptions/<uuid:uid>/end/", subscriptions.end_subscription, name="subscription-end"),
+    path("billing/adjustments/", adjusting.list_adjustments, name="adjustments"),
+    path("billing/charges/new/", adjusting.new_charge, name="charge-new"),
+    path("billing/charges/<uuid:uid>/withdraw/", adjusting.withdraw_charge, name="charge-withdraw"),
+    path("billing/discounts/new/", adjusting.new_discount, name="discount-new"),
+    path("billing/discounts/<uuid:uid>/end/", adjusting.end_discount, name="discount-end"),
     path("billing/parties/", parties.list_parties, name="parties"),
     path("billing/usage/", usage.list_files, name="usage-files"),
     path("billing/usage/upload/", usage.upload, name="usage-upload"),

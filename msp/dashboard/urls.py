@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
-from msp.dashboard import money_urls, settings_urls
+from msp.dashboard import money_urls, portal_urls, settings_urls
 from msp.dashboard.views import (
     client_reports,
     clients,
@@ -70,5 +70,6 @@ urlpatterns: list[URLPattern] = [
     path("inbox/<uuid:uid>/assign/", inbox.assign, name="inbox-assign"),
     path("search/", search.show_search, name="search"),
     *money_urls.urlpatterns,
+    *portal_urls.urlpatterns,
     *settings_urls.urlpatterns,
 ]

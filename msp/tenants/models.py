@@ -169,7 +169,7 @@ class LookupKey(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["kind", "value"], name="lookup_value"),
-            one_of("lookup", "kind", ("key", "mail", "hook", "stripe")),
+            one_of("lookup", "kind", ("key", "mail", "hook", "stripe", "portal")),
         ]
 
 

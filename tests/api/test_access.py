@@ -34,6 +34,8 @@ RESOURCES = {
     "ticket": Resource(lambda some: f"/tickets/{some.ticket.uid}", "/tickets"),
     "invoice": Resource(lambda some: f"/invoices/{some.invoice.uid}", "/invoices", "billing"),
     "line": Resource(lambda some: f"/invoice-lines/{some.line.uid}/explain", scope="billing"),
+    "line change": Resource(lambda some: f"/invoice-lines/{some.line.uid}/change", scope="billing"),
+    "invoice change": Resource(lambda some: f"/invoices/{some.invoice.uid}/change", scope="billing"),
     "usage": Resource(lambda some: f"/usage?client={some.client.uid}&month=2026-10"),
 }
 LISTS = {name: resource for name, resource in RESOURCES.items() if resource.lists}

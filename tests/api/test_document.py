@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from datetime import timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,9 @@ import yaml
 from django.core.management import call_command
 
 from alerts.models import LetterTemplate, Silence
+from billing.charging import OneOffDraft, enter_one_off
+from billing.discounting import DiscountDraft, give_discount
+from billing.models import Agreement
 from msp.api.problems import Problem
 from msp.channels.addressing import make_address
 from msp.channels.models import Mailbox, PullSource
@@ -79,6 +83,11 @@ def values(things: Things, world: World) -> dict[str, str]:
     named["ITEM"] = InboxItem.objects.of(world.tenant).create(
         receipt_id=1, place=0, reason="unassigned", source_job="j", opened_at=START
     )
+    named["AGREEMENT"] = agreement = Agreement.objects.of(world.tenant).select_related("bill_to").earliest("pk")
+    charge = OneOffDraft(kind="charge", description="c", amount=Decimal(1))
+    named["CHARGE"] = enter_one_off(world.tenant, agreement, draft=charge, actor="T", now=START)
+    discount = DiscountDraft(name="d", percent=Decimal(1), starts_on=START.date())
+    named["DISCOUNT"] = give_discount(world.tenant, agreement, draft=discount, actor="T", now=START)
     named["PROPOSED"] = make_job(world.tenant, world.server, world.client, "second", state="proposed")
     return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
 

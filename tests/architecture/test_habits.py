@@ -16,6 +16,7 @@ CLOCKS = (
     "msp/api/authentication.py",
     "msp/dashboard/scope.py",
     "msp/dashboard/context.py",
+    "msp/dashboard/portal_scope.py",
     "msp/callbacks.py",
     "msp/stripe_callbacks.py",
     "msp/ingest/door.py",

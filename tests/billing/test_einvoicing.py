@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import facturx
 import pytest
 from django.urls import reverse
 from lxml import etree
@@ -15,21 +16,15 @@ from billing.finalising import finalise
 from billing.models import BillTo, Seller
 from billing.taxes import tax_totals, taxes_record
 from tests.billing.months import ACTOR
+from tests.billing.parties import buyer_for, seller_named
 from tests.dashboard.books import Books, keep_books
 from tests.dashboard.scene import browser_of
 from tests.einvoices import faults
 from tests.world import World
 
-SELLER = {
-    "legal_name": "Northwind MSP GmbH", "address": "Hafenstr. 1\n20457 Hamburg", "country": "DE",
-    "tax_id": "DE123456788", "bank": "Northwind Bank\nIBAN DE89 3704 0044 0532 0130 00 BIC COBADEFFXXX",
-    "email": "pay@northwind.example",
-}  # fmt: skip
-BUYER = {
-    "legal_name": "Müller & Söhne <Zahnärzte> \"GmbH\" 🦷", "address": "Main St 5\n2. Stock\n10115 Berlin",
-    "country": "DE", "tax_id": "DE811907980", "email": "books@mueller.example", "order_number": "PO-7", "tax_note": "",
-}  # fmt: skip
-FRENCH = BUYER | {"country": "FR", "tax_id": "FR40303265045"}
+SELLER = seller_named("Northwind MSP GmbH")
+BUYER = buyer_for("S")
+FRENCH = buyer_for("AE")
 STANDARD = ("S", "0.19")
 
 
@@ -206,6 +201,19 @@ def test_a_final_invoice_is_downloaded_as_a_good_einvoice(books: Books, syntax: 
     assert response["Content-Disposition"] == f'attachment; filename="{number}-{syntax}.xml"'
     assert faults(response.content, syntax) == []
     assert number.encode() in response.content
+
+
+def test_the_hybrid_pdf_holds_the_same_einvoice(books: Books) -> None:
+    browser = browser_of(books.world.billing)
+    hybrid = browser.get(reverse("invoice-factur-x", args=[books.acme.uid]))
+    assert (hybrid.status_code, hybrid["Content-Type"]) == (200, "application/pdf")
+    name, xml = facturx.get_xml_from_pdf(hybrid.content, check_xsd=True, check_schematron=False)
+    assert name == "factur-x.xml"
+    assert faults(xml, "cii") == []
+    assert xml == browser.get(reverse("invoice-xml", args=[books.acme.uid, "cii"])).content
+    draft = browser.get(reverse("invoice-factur-x", args=[books.bakery.uid]))
+    assert draft.status_code == 409
+    assert "A draft is not final" in draft.content.decode()
 
 
 def test_what_is_no_einvoice_says_why_on_the_page(books: Books) -> None:

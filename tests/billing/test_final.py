@@ -240,7 +240,7 @@ def test_a_number_in_use_is_not_given_again(month: Month, world: World) -> None:
     month.on_plan(world.resold_client, plan)
     month.measure(job, october(GB))
     draft = next(invoice for invoice in invoices_of(drafted(month)) if invoice.state == "draft")
-    with pytest.raises(Refused, match="2026-00001 is the number of another invoice"):
+    with pytest.raises(Refused, match="2026-00001 is the number of another document"):
         finalise(world.tenant, draft.uid, actor=ACTOR, now=NOVEMBER)
 
 

@@ -235,3 +235,13 @@ def test_currencies_with_none_two_and_three_decimals(
     month.measure(world.job, dict.fromkeys(half, 100 * GB + GB // 2))
     invoice = only_invoice(drafted(month))
     assert (invoice.net, invoice.tax, invoice.total) == (Decimal(net), Decimal(tax), Decimal(total))
+
+
+@pytest.mark.parametrize("starts_with", ["first_good", "agreed"])
+def test_a_month_before_the_tenant_began_is_not_charged(month: Month, world: World, starts_with: str) -> None:
+    """Northwind and its client began here in January 2026; the contract is a year older."""
+    agreement = month.agreement(month.bill_to("Acme Dental Ltd"), starts_on=date(2025, 1, 1))
+    month.subscribe(world.client, month.plan(starts_with=starts_with, **PER_GB), agreement, starts_on=date(2025, 1, 1))
+    month.measure(world.job, october(100 * GB))
+    assert invoices_of(drafted(month, date(2025, 12, 1))) == []
+    assert only_invoice(drafted(month)).net == Decimal("10.00")

@@ -266,6 +266,7 @@ class StripeDouble:
         if invoice["status"] != "draft":
             raise _RefusedError("This invoice is already finalized.")
         invoice |= {"status": "open", "auto_advance": form.get("auto_advance") == "true"}
+        invoice["amount_remaining"] = invoice["total"]
         invoice["hosted_invoice_url"] = f"https://invoice.stripe.example/{invoice_id}"
         self._emit("invoice.finalized", invoice)
         return invoice

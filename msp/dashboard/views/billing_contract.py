@@ -20,11 +20,11 @@ def show_size_contract(request: StaffRequest, version: str) -> HttpResponse:
         contract = size_contract(version)
     except NotFound as missing:
         raise Refused(missing.reason, status=404) from missing
-    context = {"contract": contract, "text": _as_html(contract.text), "versions": tuple(VERSIONS)}
+    context = {"contract": contract, "text": as_html(contract.text), "versions": tuple(VERSIONS)}
     return render(request, "billing/contract.html", context)
 
 
-def _as_html(text: str) -> SafeString:
+def as_html(text: str) -> SafeString:
     """The text is ours and comes with the program; markup in it is escaped all the same."""
     shown: SafeString = mark_safe(MarkdownIt("commonmark", {"html": False}).render(text))  # noqa: S308
     return shown

@@ -13,9 +13,11 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from billing.callback_addresses import address_of
+from billing.exact import number_text
 from billing.models import Agreement, BillTo, Seller
 from billing.money import CURRENCIES
 from billing.numbering import check_number_format
+from billing.portal import links_of
 from billing.reconciling import latest_of
 from billing.refusals import Refused as BillingRefused
 from billing.size_contract import NEWEST, VERSIONS
@@ -43,6 +45,7 @@ NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
 COUNTRIES = {code for code in map(str, Locale("en").territories) if len(code) == 2} - NO_COUNTRIES
 CRUMBS = "Sellers and payers"
 MOST_DAYS = 3660
+MOST_LATE = 10**12
 
 
 @needs(MONEY)
@@ -67,13 +70,23 @@ def edit_seller(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpResp
     def apply(values: dict[str, Any]) -> str:
         check_format(values["number_format"])
         values["country"], values["tax_id"] = checked_country(values["country"]), checked_number(values["tax_id"])
+        values["credit_number_format"] = values["credit_number_format"] or Seller().credit_number_format
+        check_format(values["credit_number_format"], field="credit_number_format")
+        if values["credit_number_format"] == values["number_format"]:
+            raise BadField("credit_number_format", "Credit notes need numbers that differ from those of invoices.")
+        for name in ("grace_days", "late_days", "late_most"):
+            values[name] = getattr(seller, name) if values[name] is None else values[name]
+        if round(values["late_most"], 4) != values["late_most"] or values["late_most"] >= MOST_LATE:
+            raise BadField("late_most", "This must be an amount with at most 4 decimals.")
+        if values["second_person_above"] != seller.second_person_above and not request.scope.may_configure:
+            raise BadField("second_person_above", "Only an owner may change when a second person is needed.")
         reseller = values.pop("reseller")
         values["reseller"] = Reseller.objects.of(tenant).get(uid=reseller) if reseller else None
         store(request, seller, _texts(values), kind="seller", unique=_taken("legal_name", "seller"))
         return reverse("parties")
 
     title = seller.legal_name or "New seller"
-    more = {"seller": seller if seller.pk else None, "stripe_set": bool(seller.stripe)}
+    more = {"seller": seller if seller.pk else None, "stripe_set": bool(seller.stripe), "mail_set": bool(seller.mail)}
     page = _page(title, template="billing/seller.html", more=more)
     return edit(request, page, fields, apply=apply, done="The seller is stored.")
 
@@ -120,7 +133,10 @@ def edit_bill_to(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpRes
         store(request, bill_to, _texts(values), kind="bill-to", unique=_taken("legal_name", "payer"))
         return reverse("parties")
 
-    page = _page(bill_to.legal_name or "New payer", lead="Who pays; it may pay for several clients.")
+    stored = bill_to if bill_to.pk else None
+    more = {"bill_to": stored, "portal_links": links_of(request.scope.tenant, stored) if stored else ()}
+    lead = "Who pays; it may pay for several clients."
+    page = _page(bill_to.legal_name or "New payer", lead=lead, template="billing/bill_to.html", more=more)
     return edit(request, page, fields, apply=apply, done="The payer is stored.")
 
 
@@ -152,12 +168,12 @@ def edit_agreement(request: StaffRequest, uid: uuid.UUID | None = None) -> HttpR
     return edit(request, page, fields, apply=apply, done="The agreement is stored.")
 
 
-def check_format(text: str) -> None:
+def check_format(text: str, *, field: str = "number_format") -> None:
     """Raises BadField for a number format that makes no numbers."""
     try:
         check_number_format(text)
     except BillingRefused as refusal:
-        raise BadField("number_format", refusal.reason) from refusal
+        raise BadField(field, refusal.reason) from refusal
 
 
 def checked_number(text: str | None) -> str:
@@ -213,6 +229,17 @@ def _seller_fields(request: StaffRequest, seller: Seller) -> tuple[Field, ...]:
               help="Printed at the end, such as the register and the managing directors."),
         Field("number_format", "Invoice numbers", value=seller.number_format, required=True, maximum=60,
               help="{number:05d} counts without gaps; {year} begins again each year. Such as {year}-{number:05d}."),
+        Field("credit_number_format", "Credit notes' numbers", value=seller.credit_number_format, maximum=60,
+              help="A series of its own, such as CN-{year}-{number:05d}."),
+        Field("grace_days", "Days of grace", kind="number", value=str(seller.grace_days), minimum=0, maximum=60,
+              unit="days", help="A month is drafted at once, but made final only so many days after its end."),
+        Field("late_days", "Correct months back", kind="number", value=str(seller.late_days), minimum=0, maximum=366,
+              unit="days", help="Late logs of months that began so many days before are put right on the next one."),
+        Field("late_most", "Corrections billed unasked", kind="decimal", minimum=0, value=number_text(seller.late_most),
+              help="Up to this amount, either way, for each corrected invoice; what is more waits for a person."),
+        Field("second_person_above", "Second person above", kind="decimal", minimum=0,
+              value="" if seller.second_person_above is None else format(seller.second_person_above.normalize(), "f"),
+              help="Finalising, voiding and crediting more than this needs another person's approval; empty: never."),
         Field("reseller", "Belongs to", kind="choice", choices=owners,
               value=str(seller.reseller.uid) if seller.reseller else "",
               help="A reseller's people see the invoices of its own sellers."),
@@ -276,7 +303,7 @@ def _ending(*, ends_on: str = "", notice: str = "30", digest: str = "") -> tuple
 
 def _texts(values: dict[str, Any]) -> dict[str, Any]:
     """Empty inputs of text columns are empty texts."""
-    nullable = ("ends_on", "reseller", "stripe")
+    nullable = ("ends_on", "second_person_above", "reseller", "stripe")
     return {name: "" if value is None and name not in nullable else value for name, value in values.items()}
 
 

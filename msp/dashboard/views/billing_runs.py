@@ -114,6 +114,7 @@ def _show_run(request: StaffRequest, run: InvoiceRun, *, problem: str = "") -> H
         "ready": ready,
         "ready_totals": money.totals_of(ready),
         "held": [each for each in documents if each.held and each.state == "draft"],
+        "has_final": any(each.state == "final" for each in documents),
         "has_drafts": any(each.state == "draft" for each in documents),
         "changes": [change for change in changes if change.difference or change.reason in ("new", "gone")][
             :CHANGES_SHOWN
