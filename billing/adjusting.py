@@ -36,6 +36,10 @@ class Adjustments:
         deltas = {key: each for key, each in self.deltas.items() if key[0] in bill_to_ids}
         return Adjustments(one_offs, self.discounts, deltas)
 
+    def without(self, bill_to_ids: Collection[int]) -> Adjustments:
+        """Those of all others."""
+        return self.of({key[0] for key in (*self.one_offs, *self.deltas)}.difference(bill_to_ids))
+
     def with_deltas(self, deltas: Mapping[DocumentKey, Sequence[Delta]]) -> Adjustments:
         """The same with corrections of earlier months."""
         return replace(self, deltas=deltas)

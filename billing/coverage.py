@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Q
@@ -106,10 +107,10 @@ def covered_by(subscription: Subscription, links: Ownership, *, period: Period) 
         for selection, owned in links.selections_of.get(client_id, ()):
             if subscription.selection_id not in (None, selection.pk):
                 continue
-            within = _all_of(running, [of_client], [owned], [*links.active.get(client_id, ()), *paused])
-            apart = days_within(links.apart.get(selection.pk, ()) if _pools(subscription) else ())
-            charged = {day for day in period.days() if within(day) and not apart(day)}
-            days[selection.pk] |= charged
+            standing = (*links.active.get(client_id, ()), *paused)
+            charged = _days(running, period) & _days((of_client,), period) & _days((owned,), period)
+            apart = tuple(links.apart.get(selection.pk, ())) if _pools(subscription) else ()
+            days[selection.pk] |= (charged & _days(standing, period)) - _days(apart, period)
             suspended[selection.pk] += paused
             found.setdefault(selection.pk, (selection, _client(links, selection.pk, client_id)))
     named = _named([(*found[key], frozenset(days[key])) for key in found if days[key]], subscription)
@@ -120,7 +121,7 @@ def covered_by(subscription: Subscription, links: Ownership, *, period: Period) 
 
 def running_days(subscription: Subscription, *, period: Period) -> frozenset[date]:
     """The period's days on which the subscription and its agreement run."""
-    return frozenset(filter(days_within(_running(subscription)), period.days()))
+    return _days(_running(subscription), period)
 
 
 def running_share(subscription: Subscription, *, period: Period) -> Fraction:
@@ -160,15 +161,16 @@ def _pools(subscription: Subscription) -> bool:
     return subscription.layer == "retail" and subscription.selection_id is None
 
 
-def _running(subscription: Subscription) -> list[Interval]:
+def _running(subscription: Subscription) -> tuple[Interval, ...]:
     agreement = subscription.agreement
     ends = [end for end in (subscription.ends_on, agreement.ends_on) if end is not None]
-    return [(max(subscription.starts_on, agreement.starts_on), min(ends, default=None))]
+    return ((max(subscription.starts_on, agreement.starts_on), min(ends, default=None)),)
 
 
-def _all_of(*sets: Sequence[Interval]) -> Any:
-    tests = [days_within(each) for each in sets]
-    return lambda day: all(test(day) for test in tests)
+@lru_cache(maxsize=65536)
+def _days(intervals: tuple[Interval, ...], period: Period) -> frozenset[date]:
+    """The period's days in any of these intervals; most of a fleet share a few of them."""
+    return frozenset(filter(days_within(intervals), period.days()))
 
 
 def _within(period: Period) -> Q:

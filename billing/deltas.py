@@ -1,8 +1,9 @@
 """Which months that were billed would be another today, and by how much: read for the draft that corrects them.
 
-Every final document of the payers that began within the seller's days back is composed as known now, and compared line
-by line; one-offs and corrections on it have nothing to do with that. Its row is locked while the correction is stored,
-and corrections on other living documents count, so that no two documents bill the same one.
+Every final document of the payers that began within the seller's days back and was composed from something else than
+there is now is composed as known now, and compared line by line; one-offs and corrections on it have nothing to do
+with that. Its row is locked while the correction is stored, and corrections on other living documents count, so that
+no two documents bill the same one.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from billing.adjusting import DocumentKey
-from billing.composing import compose_again
+from billing.adjusting import DocumentKey, read_adjustments
+from billing.composing import compose_again, period_of
+from billing.coverage import subscriptions_of
 from billing.delta_lines import Delta, DeltaPart
 from billing.documents import Document
+from billing.fingerprints import fingerprints_of, same_month
 from billing.models import Invoice, InvoiceLine, InvoiceRun
 from billing.money import round_money
 from billing.snapshots import frozen
@@ -53,21 +56,43 @@ def read_deltas(
     """
     finals = _billed(run).filter(bill_to_id__in=bill_to_ids).order_by("run_id", "pk")
     finals = finals.select_for_update(of=("self",)) if lock else finals
-    invoices = list(finals.select_related("run", "bill_to"))
+    invoices = list(finals.select_related("run", "bill_to").defer("snapshot"))
     if not invoices:
         return {}
     lines = _lines_of(run, [invoice.pk for invoice in invoices])
     made = _made_already(run, {invoice.pk for invoice in living.values()}, bill_to_ids)
     found: dict[DocumentKey, list[Delta]] = defaultdict(list)
     for _, group in groupby(invoices, key=lambda invoice: invoice.run_id):
-        month = list(group)
-        documents = compose_again(month[0].run, month, cut_off=cut_off)
+        month = _touched(list(group), made, cut_off=cut_off)
+        documents = compose_again(month[0].run, month, cut_off=cut_off) if month else {}
         for invoice in month:
             key = (invoice.bill_to_id, invoice.currency)
             delta = _delta(invoice, documents.get(key), lines[invoice.pk], made, most=run.seller.late_most)
             if delta is not None:
                 found[key].append(delta)
     return {key: sorted(deltas, key=lambda each: each.first_day) for key, deltas in found.items()}
+
+
+def _touched(
+    month: list[Invoice], made: Mapping[tuple[int, str, str, Tax], Decimal], *, cut_off: datetime
+) -> list[Invoice]:
+    """Those that were composed from something else than there is now, or that were corrected before."""
+    run, known = month[0].run, {(each.bill_to_id, each.currency): each for each in month}
+    corrected, about = {key[:3] for key in made}, f"{run.first_day:%Y-%m}"
+    payers, period = sorted({key[0] for key in known}), period_of(run)
+    inputs = fingerprints_of(
+        run.tenant_id,
+        subscriptions_of(run.tenant_id, seller_id=run.seller_id, bill_to_ids=payers, period=period),
+        period=period,
+        cut_off=cut_off,
+        living=month,
+        adjustments=read_adjustments(run, known, bill_to_ids=payers, cut_off=cut_off, lock=False),
+    )
+    return [
+        invoice
+        for key, invoice in known.items()
+        if (*key, about) in corrected or not same_month(invoice.inputs, inputs.get(invoice.bill_to_id, ""))
+    ]
 
 
 def payers_billed_lately(run: InvoiceRun) -> set[int]:

@@ -97,7 +97,7 @@ def compose_documents(
         held += tuple(held for each in corrected for held in each.held) + _negative(lines, key[1])
         if lines or held:
             bill_to = group[0].agreement.bill_to if group else adjustments.bill_to_of(key)
-            documents[key] = _document(bill_to, key[1], lines, held)
+            documents[key] = document_of(bill_to, key[1], lines, held)
     return documents
 
 
@@ -108,12 +108,12 @@ def _read(tenant_id: int, subscriptions: Sequence[Subscription], *, period: Peri
     metrics = {each.plan.metric for each in subscriptions}
     largest = any(METERS[each.plan.meter].TAKES == "largest" for each in subscriptions)
     ledger = read_ledger(tenant_id, selections, metrics, period=period, cut_off=cut_off, largest=largest)
-    figures = {
+    figures = (
         figure
         for selection_id in selections
         for metric in metrics
         for figure in charged_figures(ledger, selection_id, metric).values()
-    }
+    )
     return Material(covered, links, ledger, read_proofs(tenant_id, figures))
 
 
@@ -173,7 +173,8 @@ def _negative(lines: Sequence[ComposedLine], currency: str) -> tuple[Held, ...]:
     return (Held(sentence, ("negative:net",)),)
 
 
-def _document(bill_to: BillTo, currency: str, lines: tuple[ComposedLine, ...], held: tuple[Held, ...]) -> Document:
+def document_of(bill_to: BillTo, currency: str, lines: tuple[ComposedLine, ...], held: tuple[Held, ...]) -> Document:
+    """The document of these lines: summed, taxed and hashed."""
     net = round_money(sum((line.amount for line in lines), Decimal(0)), currency)
     taxes = tax_totals(lines, currency=currency)
     tax = round_money(sum((each.tax for each in taxes), Decimal(0)), currency)

@@ -5,11 +5,11 @@ Called within a transaction that holds the invoice run. However many drafts ther
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from billing.adjusting import DocumentKey
@@ -18,7 +18,7 @@ from billing.lines import Decisions
 from billing.models import Invoice, InvoiceLine, InvoiceRun
 from billing.taxes import taxes_record
 
-CONTENT = ("net", "tax", "total", "tax_rate", "taxes", "held", "draft_hash")
+CONTENT = ("net", "tax", "total", "tax_rate", "taxes", "held", "draft_hash", "inputs")
 ACCEPTS = {"exclude_missing": "exclude", "carry_missing": "carry"}
 
 
@@ -46,22 +46,39 @@ def store_drafts(
     living: Mapping[DocumentKey, Invoice],
     *,
     now: datetime,
+    inputs: Mapping[int, str] | None = None,
 ) -> bool:
-    """Make the drafts say what the documents say; answers whether anything had to be written."""
+    """Make the drafts say what the documents say; answers whether anything had to be written.
+
+    ``inputs``: of each bill-to the fingerprint of what its documents were composed from, where it was read.
+    """
+    inputs = inputs or {}
     drafts = {key: invoice for key, invoice in living.items() if invoice.state == "draft"}
     gone = [invoice.pk for key, invoice in drafts.items() if key not in documents and not invoice.decisions]
     emptied = [invoice for key, invoice in drafts.items() if key not in documents and _has_content(invoice)]
-    fresh = [_new(run, document, now=now) for key, document in documents.items() if key not in living]
+    fresh = [
+        _new(run, document, inputs.get(key[0], ""), now=now) for key, document in documents.items() if key not in living
+    ]
     changed = [
-        _filled(drafts[key], document)
+        _filled(drafts[key], document, inputs.get(key[0], ""))
         for key, document in documents.items()
         if key in drafts and drafts[key].draft_hash != document.content_hash
     ]
     changed += [_empty(invoice) for invoice in emptied if invoice.pk not in gone]
+    _keep_inputs(run.tenant_id, (drafts[key] for key in documents if key in drafts), inputs)
     if not (gone or fresh or changed):
         return False
     _write(run.tenant_id, gone=gone, fresh=fresh, changed=changed, documents=documents)
     return True
+
+
+def _keep_inputs(tenant_id: int, drafts: Iterable[Invoice], inputs: Mapping[int, str]) -> None:
+    """Of drafts that say the same as before, though from something else."""
+    other = [draft for draft in drafts if draft.bill_to_id in inputs and draft.inputs != inputs[draft.bill_to_id]]
+    for draft in other:
+        draft.inputs = inputs[draft.bill_to_id]
+    if other:
+        Invoice.objects.of(tenant_id).bulk_update(other, ["inputs"])
 
 
 def _write(
@@ -99,10 +116,12 @@ def _copy_lines(tenant_id: int, lines: Iterable[InvoiceLine]) -> None:
         for line in lines:
             line.tenant_id = tenant_id
             values = (getattr(line, field.attname) for field in fields)
-            copy.write_row([json.dumps(value) if isinstance(value, dict | list) else value for value in values])
+            copy.write_row(
+                [orjson.dumps(value).decode() if isinstance(value, dict | list) else value for value in values]
+            )
 
 
-def _new(run: InvoiceRun, document: Document, *, now: datetime) -> Invoice:
+def _new(run: InvoiceRun, document: Document, inputs: str, *, now: datetime) -> Invoice:
     invoice = Invoice(
         run=run,
         seller_id=run.seller_id,
@@ -112,14 +131,14 @@ def _new(run: InvoiceRun, document: Document, *, now: datetime) -> Invoice:
         last_day=run.last_day,
         created_at=now,
     )
-    return _filled(invoice, document)
+    return _filled(invoice, document, inputs)
 
 
-def _filled(invoice: Invoice, document: Document) -> Invoice:
+def _filled(invoice: Invoice, document: Document, inputs: str) -> Invoice:
     invoice.net, invoice.tax, invoice.total = document.net, document.tax, document.total
     invoice.tax_rate, invoice.taxes = document.tax_rate, taxes_record(document.taxes)
     invoice.held = [held.sentence for held in document.held]
-    invoice.draft_hash = document.content_hash
+    invoice.draft_hash, invoice.inputs = document.content_hash, inputs
     return invoice
 
 
@@ -130,7 +149,7 @@ def _has_content(invoice: Invoice) -> bool:
 def _empty(invoice: Invoice) -> Invoice:
     """A draft that somebody decided about stays, with nothing on it, so that the decision is not forgotten."""
     invoice.net = invoice.tax = invoice.total = 0
-    invoice.taxes, invoice.held, invoice.draft_hash = [], [], ""
+    invoice.taxes, invoice.held, invoice.draft_hash, invoice.inputs = [], [], "", ""
     return invoice
 
 

@@ -6,12 +6,12 @@ the runs themselves have gone. Read in one query for any number of lines.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from billing.days import DayValue
@@ -34,7 +34,8 @@ class RunProof:
 
 
 PROOFS = """
-SELECT r.job_id, r.run_key, r.uid, c.uid, c.digest, r.product, r.operation, r.outcome, r.ended_at, r.host,
+SELECT r.job_id, r.run_key, r.uid, c.uid, c.digest, r.product, r.operation, r.outcome,
+       to_char(r.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), r.host,
        r.files_failed, r.errors_total
 FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(job_id bigint, run_key text, run_month date)
 JOIN backups_jobrun r ON r.tenant_id = %(tenant)s AND r.job_id = w.job_id AND r.run_key = w.run_key
@@ -54,10 +55,10 @@ def read_proofs(tenant_id: int, figures: Iterable[Figure]) -> dict[RunKey, RunPr
     if not wanted:
         return {}
     months = [month for _, _, month in wanted]
-    rows = [{"job_id": job, "run_key": key, "run_month": str(month)} for job, key, month in wanted]
+    rows = [{"job_id": job, "run_key": key, "run_month": month} for job, key, month in wanted]
     values: dict[str, Any] = {
         "tenant": tenant_id,
-        "wanted": json.dumps(rows),
+        "wanted": orjson.dumps(rows).decode(),
         "since": min(months),
         "until": max(months),
     }
@@ -157,7 +158,7 @@ def _of_run(run: Figure, proofs: Mapping[RunKey, RunProof]) -> dict[str, Any]:
 
 def _proof(row: Sequence[Any]) -> RunProof:
     run_uid, receipt_uid, digest, product, operation, outcome, ended_at, host, files_failed, errors = row
-    facts = [f"{product} {operation}: {outcome}", f"ended {ended_at:%Y-%m-%d %H:%M:%S} UTC"]
+    facts = [f"{product} {operation}: {outcome}", f"ended {ended_at} UTC"]
     facts += [f"on {host}"] if host else []
     facts += [f"{files_failed} files failed"] if files_failed else []
     facts += [f"{errors} errors"] if errors else []

@@ -126,8 +126,11 @@ EFFECTIVE = """
         WHERE n.tenant_id = e.tenant_id AND n.source = e.source AND n.metric = e.metric
           AND n.revision > e.revision AND n.known_at <= %(cut_off)s)
 """
-COLUMNS = """e.selection_id, e.metric, e.local_day, e.quantity, e.basis, e.job_id, e.run_key, e.run_month,
-    e.measured_at, e.known_at, e.source, e.revision, e.reason"""
+#: A moment as text: of the figures of a month, reading moments took longer than all else together.
+UTC_TEXT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+COLUMNS = f"""e.selection_id, e.metric, e.local_day, e.quantity, e.basis, e.job_id, e.run_key, e.run_month,
+    {UTC_TEXT.format("e.measured_at")} AS measured_at, {UTC_TEXT.format("e.known_at")} AS known_at, e.source,
+    e.revision, e.reason"""
 IN_PERIOD = f"""
 SELECT DISTINCT ON (e.selection_id, e.metric, e.job_id, e.local_day) {COLUMNS}
 FROM billing_usageentry e
@@ -181,27 +184,18 @@ def read_ledger(
     One more with ``largest``, which reads each day's largest figure beside the latest, and one more for what is summed.
     """
     reads = {read_of(metric) for metric in metrics}
-    choices = _choices(tenant_id, selections, cut_off=cut_off)
-    values = {
-        "tenant": tenant_id,
-        "selections": sorted(selections),
-        "metrics": sorted(reads),
-        "summed": sorted(reads & SUMMED),
-        "first_day": period.first_day,
-        "last_day": period.last_day,
-        "cut_off": cut_off,
-        "wanted": json.dumps([_wanted(key, choices.get(key), period) for key in sorted(selections)]),
-    }
+    choices = read_choices(tenant_id, selections, cut_off=cut_off)
+    values = ledger_values(tenant_id, selections, reads, choices, period=period, cut_off=cut_off)
     figures: dict[Key, Figures] = defaultdict(Figures)
-    for row in _rows(IN_PERIOD, values | {"metrics": sorted(reads - SUMMED)}) if reads - SUMMED else ():
-        _file(figures, choices, Figure(*row))
-    for figure in _summed(Figure(*row) for row in _rows(EACH_IN_PERIOD, values)) if reads & SUMMED else ():
+    for row in rows_of(IN_PERIOD, values | {"metrics": sorted(reads - SUMMED)}) if reads - SUMMED else ():
+        _file(figures, choices, _figure(row))
+    for figure in _summed(_figure(row) for row in rows_of(EACH_IN_PERIOD, values)) if reads & SUMMED else ():
         _file(figures, choices, figure)
     standing = values | {"metrics": sorted(reads - SUMMED)}  # of what is summed a day's sum is the largest there is
-    for row in _rows(LARGEST_IN_PERIOD, standing) if largest and reads - SUMMED else ():
-        _file_largest(figures, choices, Figure(*row))
-    for which, *found in _rows(AROUND, values):
-        figure = Figure(*found)
+    for row in rows_of(LARGEST_IN_PERIOD, standing) if largest and reads - SUMMED else ():
+        _file_largest(figures, choices, _figure(row))
+    for which, *found in rows_of(AROUND, values):
+        figure = _figure(found)
         known = figures[figure.selection_id, figure.metric]
         if which == "before":
             known.before = figure
@@ -209,6 +203,28 @@ def read_ledger(
             known.first_day = figure.local_day
     names = _names(tenant_id, figures) if reads & COUNTS else {}
     return Ledger(figures=dict(figures), choices=choices, jobs=_jobs(tenant_id, figures, choices), names=names)
+
+
+def ledger_values(
+    tenant_id: int,
+    selections: Mapping[int, Any],
+    reads: Collection[str],
+    choices: Mapping[int, Sequence[Choice]],
+    *,
+    period: Period,
+    cut_off: datetime,
+) -> dict[str, Any]:
+    """What the statements on the ledger take."""
+    return {
+        "tenant": tenant_id,
+        "selections": sorted(selections),
+        "metrics": sorted(reads),
+        "summed": sorted(SUMMED.intersection(reads)),
+        "first_day": period.first_day,
+        "last_day": period.last_day,
+        "cut_off": cut_off,
+        "wanted": json.dumps([_wanted(key, choices.get(key), period) for key in sorted(selections)]),
+    }
 
 
 def _names(tenant_id: int, figures: Mapping[Key, Figures]) -> Mapping[tuple[str, str, int], Sequence[Sequence[str]]]:
@@ -254,7 +270,7 @@ def _file_largest(figures: dict[Key, Figures], choices: Mapping[int, Sequence[Ch
         figures[figure.selection_id, figure.metric].largest.append(figure)
 
 
-def _choices(tenant_id: int, selections: Mapping[int, Any], *, cut_off: datetime) -> dict[int, list[Choice]]:
+def read_choices(tenant_id: int, selections: Mapping[int, Any], *, cut_off: datetime) -> dict[int, list[Choice]]:
     """In the order they were decided; a selection without any goes by what stands in its own row."""
     made = MeasuringChoice.objects.of(tenant_id).filter(selection_id__in=selections, decided_at__lte=cut_off)
     choices: dict[int, list[Choice]] = defaultdict(list)
@@ -282,7 +298,14 @@ def _jobs(
     return {job.pk: job for job in jobs}
 
 
-def _rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+def _figure(row: Sequence[Any]) -> Figure:
+    """A row of COLUMNS."""
+    moments = map(datetime.fromisoformat, row[8:10])
+    return Figure(*row[:8], *moments, *row[10:])
+
+
+def rows_of(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement on the ledger."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())

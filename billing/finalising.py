@@ -13,11 +13,13 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.adjusting import DocumentKey, bind
+from billing.adjusting import DocumentKey, bind, read_adjustments
 from billing.composing import compose_again, period_of
+from billing.coverage import subscriptions_of
 from billing.deltas import read_deltas
 from billing.documents import Document
-from billing.hashing import hash_of
+from billing.fingerprints import fingerprints_of
+from billing.hashing import hash_of_plain
 from billing.invoicing import compose_one, locked_invoice, store_replacement
 from billing.models import Collection, Invoice, InvoiceLine, InvoiceRun
 from billing.numbering import check_number_format, take_number
@@ -26,6 +28,7 @@ from billing.periods import local_day, refuse_early, refuse_unfinished
 from billing.refusals import Refused
 from billing.second_person import require_second_person
 from billing.snapshots import snapshot_of
+from billing.stored import stored_documents
 from msp.outbox import lanes
 from msp.tenants import audit
 from msp.tenants.models import Tenant
@@ -77,6 +80,8 @@ def finalise_many(
                 except Refused as refusal:
                     refused.append(f"{invoice.bill_to}: {refusal.reason}")
                 else:
+                    # what is read again if somebody looks: of a whole month it would be gigabytes
+                    invoice.__dict__.pop("snapshot")
                     done.append(invoice)
     if done:
         _close_run(done[0])
@@ -101,11 +106,24 @@ def _composed_together(invoices: Sequence[Invoice], *, now: datetime) -> Iterabl
 
 
 def _composed_drafts(run: InvoiceRun, drafts: Sequence[Invoice], *, now: datetime) -> dict[DocumentKey, Document]:
-    """As ``compose_one`` composes each: with the corrections of earlier months."""
+    """As ``compose_one`` composes each, with the corrections of earlier months; what is as it was is not composed."""
     living = {(draft.bill_to_id, draft.currency): draft for draft in drafts}
     payers = {draft.bill_to_id for draft in drafts}
     deltas = read_deltas(run, living, bill_to_ids=payers, cut_off=now, lock=True)
-    return compose_again(run, drafts, cut_off=now, lock=True, deltas=deltas)
+    adjustments = read_adjustments(run, living, bill_to_ids=payers, cut_off=now, lock=True)
+    inputs = fingerprints_of(
+        run.tenant_id,
+        subscriptions_of(run.tenant_id, seller_id=run.seller_id, bill_to_ids=sorted(payers), period=period_of(run)),
+        period=period_of(run),
+        cut_off=now,
+        living=drafts,
+        adjustments=adjustments.with_deltas(deltas),
+    )
+    documents = stored_documents(
+        run.tenant_id, [draft for draft in drafts if draft.inputs and draft.inputs == inputs.get(draft.bill_to_id)]
+    )
+    others = [draft for key, draft in living.items() if key not in documents]
+    return documents | (compose_again(run, others, cut_off=now, lock=True, deltas=deltas) if others else {})
 
 
 @transaction.atomic
@@ -182,13 +200,15 @@ def _checked(invoice: Invoice, document: Document | None) -> Document:
 def _freeze(invoice: Invoice, document: Document, *, actor: str, now: datetime) -> None:
     """Everything but the number first, so that the series is locked for as short as can be."""
     lines = InvoiceLine.objects.of(invoice.tenant_id).filter(invoice=invoice)
-    rows = list(lines.select_related("subscription__agreement", "client").order_by("position"))
+    rows = list(
+        lines.select_related("subscription__agreement", "client").defer("working", "evidence").order_by("position")
+    )
     invoice.issued_on = local_day(now, zone=invoice.run.timezone)
     invoice.due_on = invoice.issued_on + timedelta(days=invoice.bill_to.terms_days)
     invoice.state, invoice.finalised_at, invoice.finalised_by = "final", now, actor
     invoice.number = take_number(invoice.seller, issued_on=invoice.issued_on)
     invoice.snapshot = snapshot_of(invoice, document, rows=rows, cut_off=invoice.run.cut_off)
-    invoice.content_hash = hash_of(invoice.snapshot)
+    invoice.content_hash = hash_of_plain(invoice.snapshot)
     invoice.save()
 
 

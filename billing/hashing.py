@@ -12,15 +12,30 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 
 def hash_of(content: Any) -> str:
     """SHA-256, in hexadecimal, of the canonical JSON of the content."""
-    return hashlib.sha256(canonical(content).encode()).hexdigest()
+    return hashlib.sha256(canonical(content)).hexdigest()
 
 
-def canonical(content: Any) -> str:
-    """Keys sorted, no spaces, no escapes but those JSON needs."""
-    return json.dumps(plain(content), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def hash_of_plain(exact: Any) -> str:
+    """The same of what ``plain`` has answered already."""
+    return hashlib.sha256(_written(exact)).hexdigest()
+
+
+def canonical(content: Any) -> bytes:
+    """UTF-8: keys sorted, no spaces, no escapes but those JSON needs."""
+    return _written(plain(content))
+
+
+def _written(exact: Any) -> bytes:
+    try:
+        return orjson.dumps(exact, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # an integer of more than 64 bits; the same bytes, by a slower way
+        return json.dumps(exact, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def plain(content: Any) -> Any:

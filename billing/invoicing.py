@@ -1,25 +1,27 @@
 """The invoice run of a month: draft, draft again, and record what a person decides about what is held.
 
-A draft can be rebuilt as often as wanted: what did not change is not written. Bill-tos are taken in chunks, each in a
-transaction of its own, so that memory stays small and a run that was broken off is simply started again.
+A draft can be rebuilt as often as wanted: if what it was composed from did not change, it is not composed again, and
+what says the same is not written. Bill-tos are taken in chunks, each in a transaction of its own, so that memory
+stays small and a run that was broken off is simply started again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
-from billing.adjusting import bind, free, payers_due, read_adjustments
+from billing.adjusting import Adjustments, DocumentKey, bind, free, payers_due, read_adjustments
 from billing.composing import chunks_of, compose_again, period_of
 from billing.coverage import subscriptions_of
 from billing.days import Period
 from billing.deltas import payers_billed_lately, read_deltas
 from billing.documents import Document, compose_documents
 from billing.drafts import decisions_of, living_invoices, store_drafts
+from billing.fingerprints import fingerprints_of, same_month
 from billing.models import Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
 from billing.periods import month_from, refuse_unfinished
 from billing.refusals import NotFound, Refused
@@ -172,20 +174,47 @@ def _redraft_chunk(
     locked = InvoiceRun.objects.of(tenant).select_for_update().get(pk=run.pk)
     living = living_invoices(locked, bill_to_ids=bill_to_ids)
     deltas = read_deltas(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True)
-    adjustments = read_adjustments(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True)
-    documents = compose_documents(
-        tenant.pk,
-        subscriptions,
-        period=period_of(locked),
-        cut_off=now,
-        decisions={key: decisions_of(invoice) for key, invoice in living.items()},
-        adjustments=adjustments.with_deltas(deltas),
+    adjustments = read_adjustments(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True).with_deltas(deltas)
+    period = period_of(locked)
+    inputs = fingerprints_of(
+        tenant.pk, subscriptions, period=period, cut_off=now, living=living.values(), adjustments=adjustments
     )
-    stored = store_drafts(locked, documents, living, now=now)
+    settled = _settled(living, inputs)
+    living = {key: invoice for key, invoice in living.items() if key[0] not in settled}
+    documents = _compose_rest(tenant, subscriptions, settled, living, adjustments, period=period, cut_off=now)
+    stored = store_drafts(locked, documents, living, now=now, inputs=inputs)
     bind(locked, documents)
     if stored:
         locked.cut_off, locked.state = now, "draft"
         locked.save(update_fields=["cut_off", "state"])
+
+
+def _compose_rest(
+    tenant: Tenant,
+    subscriptions: Sequence[Subscription],
+    settled: Collection[int],
+    living: Mapping[DocumentKey, Invoice],
+    adjustments: Adjustments,
+    *,
+    period: Period,
+    cut_off: datetime,
+) -> dict[DocumentKey, Document]:
+    rest = [each for each in subscriptions if each.agreement.bill_to_id not in settled]
+    theirs = adjustments.without(settled)
+    if not (rest or theirs.alone):
+        return {}
+    decisions = {key: decisions_of(invoice) for key, invoice in living.items()}
+    return compose_documents(tenant.pk, rest, period=period, cut_off=cut_off, decisions=decisions, adjustments=theirs)
+
+
+def _settled(living: Mapping[DocumentKey, Invoice], inputs: Mapping[int, str]) -> set[int]:
+    """The bill-tos whose documents were composed from just what is there now: composing would change nothing."""
+    same: dict[int, bool] = {}
+    for (bill_to_id, _), invoice in living.items():
+        now = inputs.get(bill_to_id, "")
+        is_same = same_month(invoice.inputs, now) if invoice.state == "final" else invoice.inputs == now != ""
+        same[bill_to_id] = is_same and same.get(bill_to_id, True)
+    return {bill_to_id for bill_to_id, is_same in same.items() if is_same}
 
 
 @transaction.atomic

@@ -298,7 +298,8 @@ class Invoice(TenantOwned):
 
     ``held`` lists, in sentences, what a person must decide before it can be finalised (missing days, changed basis).
     ``taxes`` are the sums of each tax category and rate (``billing.taxes``); ``tax_rate`` is the bill-to's own rate.
-    ``snapshot`` is everything a final document shows; ``content_hash`` is its SHA-256.
+    ``snapshot`` is everything a final document shows; ``content_hash`` is its SHA-256. ``inputs`` is the fingerprint of
+    what a draft was composed from (``billing.fingerprints``), "" if it was not read.
     """
 
     run = models.ForeignKey(InvoiceRun, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -330,6 +331,7 @@ class Invoice(TenantOwned):
     snapshot = models.JSONField(null=True)
     content_hash = models.CharField(max_length=64, blank=True)
     draft_hash = models.CharField(max_length=64, blank=True)
+    inputs = models.CharField(max_length=100, blank=True, default="", db_default="")
     created_at = models.DateTimeField()
 
     class Meta(TenantOwned.Meta):

@@ -256,7 +256,11 @@ def _prorated(steps: Steps, last: str, *, currency: str, proration: Fraction | N
 
 
 def _placed(steps: Steps, key: str, terms: PlanTerms) -> Decimal:
-    """A step's quantity with the plan's places, or the allowance's where that has more."""
+    return rounded(steps.value(key), places=places_of(terms))
+
+
+def places_of(terms: PlanTerms) -> int:
+    """The places of a quantity on a line: the plan's, or the allowance's where that has more."""
     exponent = terms.allowance.as_tuple().exponent
     finer = -exponent if isinstance(exponent, int) else 0
-    return rounded(steps.value(key), places=max(terms.quantity_places, finer))
+    return max(terms.quantity_places, finer)

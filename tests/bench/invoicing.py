@@ -10,15 +10,18 @@ import resource
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 
 from billing.finalising import finalise_many
 from billing.invoicing import draft_run
-from billing.models import Invoice, Plan, Seller
+from billing.models import Agreement, BillTo, Invoice, Plan, Seller, Subscription
 from billing.plans import PlanDraft, make_plan
+from msp.estate.models import Client
 from msp.partitions import ensure_partitions
+from msp.tenants.models import Tenant
 from tests.bench.ingesting import ask, copy_seconds
 from tests.world import START, make_client, make_server, make_tenant
 
@@ -69,19 +72,6 @@ ESTATE = (
         'success', true, true, e.measured_at - interval '20 minutes', e.measured_at, true, 1200, e.quantity, '{}',
         'logical', 'restic', '', 'host', '', '{}', '[]', 0, '[]', '[]', '[]', e.known_at
     FROM billing_usageentry e WHERE e.tenant_id = %(tenant)s""",
-    """INSERT INTO billing_billto (uid, tenant_id, legal_name, address, country, tax_id, tax_rate, tax_note, currency,
-        terms_days, order_number, customer_number, email)
-    SELECT gen_random_uuid(), tenant_id, name, '', 'DE', '', 0.19, '', 'EUR', 14, code, '', '' FROM estate_client
-    WHERE tenant_id = %(tenant)s AND code LIKE 'c%%'""",
-    """INSERT INTO billing_agreement (uid, tenant_id, seller_id, bill_to_id, number, starts_on, notice_days,
-        document_hash,
-        size_contract)
-    SELECT gen_random_uuid(), tenant_id, %(seller)s, id, order_number, '2026-01-01', 30, '', '1' FROM billing_billto
-    WHERE tenant_id = %(tenant)s""",
-    """INSERT INTO billing_subscription (uid, tenant_id, agreement_id, plan_id, layer, client_id, starts_on)
-    SELECT gen_random_uuid(), a.tenant_id, a.id, %(plan)s, 'retail', c.id, '2026-01-01' FROM billing_agreement a
-    JOIN estate_client c ON c.tenant_id = a.tenant_id AND c.code = a.number WHERE a.tenant_id = %(tenant)s""",
-    "ANALYZE",
 )
 AGGREGATE = """
 SELECT count(*) FROM (SELECT client_id, selection_id, local_day, max(quantity) FROM billing_usageentry
@@ -137,7 +127,7 @@ def run_invoices(*, clients: int) -> Invoiced:
     )
 
 
-def make_month(*, clients: int) -> tuple[Any, Seller]:
+def make_month(*, clients: int) -> tuple[Tenant, Seller]:
     """Clients, selections, jobs, runs, entries, agreements; one plan."""
     ensure_partitions(datetime(2026, 10, 15, tzinfo=UTC))
     tenant = make_tenant("Bench invoices")
@@ -146,13 +136,37 @@ def make_month(*, clients: int) -> tuple[Any, Seller]:
     draft = PlanDraft(name="Backup", currency="EUR", price="tiered", price_params=TIERS)
     plan: Plan = make_plan(tenant, code="gb", draft=draft, actor=ACTOR, now=START)
     values: dict[str, Any] = {
-        "tenant": tenant.pk, "server": server.pk, "seller": seller.pk, "plan": plan.pk, "start": START,
+        "tenant": tenant.pk, "server": server.pk, "start": START,
         "clients": clients, "each": SELECTIONS_EACH,
     }  # fmt: skip
     with connection.cursor() as cursor:
         for statement in ESTATE:
             cursor.execute(statement, values)
+    agree(tenant, seller, plan)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
     return tenant, seller
+
+
+def agree(tenant: Tenant, seller: Seller, plan: Plan) -> None:
+    """Each client with a bill-to of its own, an agreement and the plan."""
+    clients = list(Client.objects.of(tenant).filter(code__startswith="c"))
+    payers = [
+        BillTo(tenant=tenant, legal_name=client.name, country="DE", tax_rate=Decimal("0.19"), currency="EUR")
+        for client in clients
+    ]
+    BillTo.objects.of(tenant).bulk_create(payers)
+    agreements = [
+        Agreement(tenant=tenant, seller=seller, bill_to=payer, number=client.code, starts_on=date(2026, 1, 1))
+        for payer, client in zip(payers, clients, strict=True)
+    ]
+    Agreement.objects.of(tenant).bulk_create(agreements)
+    Subscription.objects.of(tenant).bulk_create(
+        Subscription(
+            tenant=tenant, agreement=agreement, plan=plan, layer="retail", client=client, starts_on=agreement.starts_on
+        )
+        for agreement, client in zip(agreements, clients, strict=True)
+    )
 
 
 def rows_written() -> int:
