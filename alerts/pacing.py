@@ -17,7 +17,7 @@ from integrations.tickets import GATEWAYS
 
 BURST = 10
 #: Requests of one action; reading before and after a closing counts.
-COSTS = {"create": 1, "find": 1, "comment": 1, "close": 3, "reopen": 2, "look": 2}
+COSTS = {"create": 1, "find": 1, "comment": 1, "close": 3, "reopen": 2, "look": 2, "push": 3}
 
 TAKE = """
 UPDATE alerts_destination

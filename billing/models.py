@@ -23,8 +23,7 @@ from msp.tenants.wall import TenantOwned, WalledManager, one_of, uid_key
 #: Whether a plan charges what is suspended (by its last figure) and what is seeding.
 CHARGE_SUSPENDED = ("no", "yes")
 CHARGE_SEEDING = ("first_figure", "never", "always")
-#: What a line charges: usage of a subscription, a percentage of such lines, a one-off charge, a discount, a credit, a
-#: correction of a past period.
+#: Usage of a subscription, a percentage of such lines, a one-off charge, a discount, a credit, a late correction.
 LINE_KINDS = ("usage", "percentage", "charge", "discount", "credit", "delta")
 
 
@@ -436,6 +435,7 @@ class Collection(TenantOwned):
 
 
 # further models of this app, each topic in a file of its own; Django looks for them here
+from billing import models_psa as models_psa  # noqa: E402
 from billing.models_adjusting import Discount as Discount  # noqa: E402
 from billing.models_adjusting import OneOff as OneOff  # noqa: E402
 from billing.models_approving import ApprovalRequest as ApprovalRequest  # noqa: E402

@@ -12,13 +12,14 @@ import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 
+from alerts import agreement_desks
 from alerts.delivering import deliver_ticket
 from alerts.falling_back import deliver_fallback
 from alerts.looking import look_due
@@ -30,6 +31,7 @@ from alerts.sweeping import sweep as sweep_due
 from alerts.ticket_calls import forget_old as forget_old_calls
 from billing.collecting import deliver_collection
 from billing.mailing import deliver_document
+from billing.psa_pushing import deliver_push
 from billing.reconciling import reconcile_due
 from msp import partitions, pipeline
 from msp.celery import app
@@ -50,6 +52,7 @@ DELIVERERS: dict[str, Deliverer] = {
     "stripe": deliver_collection,
     "mail": deliver_report,
     "document": deliver_document,
+    "psa": partial(deliver_push, desks=agreement_desks),
 }
 
 

@@ -132,18 +132,18 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     }
     for name, value in (("ticketCategory", config.category), ("source", config.source)):
         fields |= {name: int(value)} if value else {}
-    api = _api(config, call)
-    return _created(config, _written(api, "POST", "/Tickets", fields))
+    api = api_of(config, call)
+    return _created(config, written_id(api, "POST", "/Tickets", fields))
 
 
 def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Add a note; the status stays as it is."""
-    _add_note(_api(config, call), config, thread, text)
+    _add_note(api_of(config, call), config, thread, text)
 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note first, status last; a ticket that is closed already, or gone, is left as it is."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None or _is_closed(config, there):
         return
@@ -153,7 +153,7 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
 
 def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note first, status last, as read back."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None:
         raise NotThere(f"The ticket {thread.external_id} is not in Autotask any more: it cannot be reopened.")
@@ -168,21 +168,21 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
         raise PermanentFailure(
             "This reference cannot be searched for: it has other characters than letters and digits."
         )
-    api = _api(config, call)
-    rows, _ = _query(api, "Tickets", [_where("externalID", "eq", reference)])
-    if any(text_in(row, "externalID") != reference or not _id(row, "id") for row in rows):
+    api = api_of(config, call)
+    rows, _ = query_rows(api, "Tickets", [where("externalID", "eq", reference)])
+    if any(text_in(row, "externalID") != reference or not id_at(row, "id") for row in rows):
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned other tickets.")
-    return _created(config, min((_id(row, "id") for row in rows), key=int)) if rows else None
+    return _created(config, min((id_at(row, "id") for row in rows), key=int)) if rows else None
 
 
 def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
     """The ticket and its notes; None if it was deleted."""
-    api = _api(config, call)
+    api = api_of(config, call)
     ticket = _ticket(api, thread.external_id)
     if ticket is None:
         return None
     notes = _notes(api, thread.external_id)
-    names = _names(api, [_id(ticket, "assignedResourceID"), *(_id(note, "creatorResourceID") for note in notes)])
+    names = _names(api, [id_at(ticket, "assignedResourceID"), *(id_at(note, "creatorResourceID") for note in notes)])
     status = text_in(ticket, "status")
     shown = {choice.value: choice.label for choice in _picklist(api, "Tickets", "status")}
     return Standing(
@@ -190,7 +190,7 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
         status=shown.get(status, status),
         closed=_is_closed(config, ticket),
         reference=text_in(ticket, "externalID"),
-        assignee=names.get(_id(ticket, "assignedResourceID"), ""),
+        assignee=names.get(id_at(ticket, "assignedResourceID"), ""),
         remarks=tuple(_remark(note, names, ticket) for note in notes),
         url=_page(config, thread.external_id),
     )
@@ -198,14 +198,14 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
 
 def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]:
     """Active companies by a part of their name, up to 1,000."""
-    api = _api(config, call)
+    api = api_of(config, call)
     found: dict[str, str] = {}
     last = "0"
     for _ in range(MAX_PAGES):
-        filters = [_where("isActive", "eq", True), _where("id", "gt", int(last))]
-        filters += [_where("companyName", "contains", search.strip())] if search.strip() else []
-        rows, more = _query(api, "Companies", filters)
-        found |= {_id(row, "id"): text_in(row, "companyName") for row in rows if _id(row, "id")}
+        filters = [where("isActive", "eq", True), where("id", "gt", int(last))]
+        filters += [where("companyName", "contains", search.strip())] if search.strip() else []
+        rows, more = query_rows(api, "Companies", filters)
+        found |= {id_at(row, "id"): text_in(row, "companyName") for row in rows if id_at(row, "id")}
         if not more or not found or len(found) >= 1000:
             break
         last = max(found, key=int)
@@ -218,9 +218,9 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
     if name == "default_company":
         return tuple(Choice(one.id, one.name) for one in companies(config, "", call=call))
     if name in OF_TICKETS:
-        return _picklist(_api(config, call), "Tickets", OF_TICKETS[name])
+        return _picklist(api_of(config, call), "Tickets", OF_TICKETS[name])
     if name in OF_NOTES:
-        return _picklist(_api(config, call), "TicketNotes", OF_NOTES[name])
+        return _picklist(api_of(config, call), "TicketNotes", OF_NOTES[name])
     raise PermanentFailure(f"The values of {name} cannot be looked up.")
 
 
@@ -233,7 +233,7 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
     digest = hmac.new(config.webhook_secret.encode(), body, hashlib.sha1).digest()
     signatures.require_same(given.get("x-hook-signature", ""), "sha1=" + base64.b64encode(digest).decode())
     document = json_api.decode(body)
-    external_id = _id(document, "Id")
+    external_id = id_at(document, "Id")
     if not external_id or text_in(document, "EntityType").casefold() not in ("ticket", "tickets"):
         raise PermanentFailure("The callback names no ticket: it must come from a webhook for tickets.")
     guid, number = id_in(document, "Guid"), text_in(document, "SequenceNumber")
@@ -247,8 +247,8 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     try:
         if find(config, NOBODYS_REFERENCE, call=call) is not None:
             problems.append("The search returned a ticket for a reference that nobody has.")
-        api = _api(config, call)
-        _query(api, "Companies", [_where("id", "gt", 0)])
+        api = api_of(config, call)
+        query_rows(api, "Companies", [where("id", "gt", 0)])
         for entity, fields in (("Tickets", OF_TICKETS), ("TicketNotes", OF_NOTES)):
             problems += _value_problems(config, api, entity, fields)
     except DeliveryFailure as failure:
@@ -256,22 +256,22 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _api(config: Config, call: Call) -> Api:
+def api_of(config: Config, call: Call) -> Api:
     headers = {"username": config.username, "secret": config.secret, "apiintegrationcode": config.integration_code}
     return Api(config.url.rstrip("/") + BASE, call=call, headers=headers, secrets=secrets_of(config))
 
 
-def _where(field: str, operator: str, value: object) -> dict[str, object]:
+def where(field: str, operator: str, value: object) -> dict[str, object]:
     return {"op": operator, "field": field, "value": value}
 
 
-def _query(api: Api, entity: str, filters: list[dict[str, object]]) -> tuple[list[dict[str, Any]], bool]:
+def query_rows(api: Api, entity: str, filters: list[dict[str, object]]) -> tuple[list[dict[str, Any]], bool]:
     """The first page of what matches, and whether there is more; as GET, so that a failure is that of a read."""
     document = api.get(f"/{entity}/query", {"search": json.dumps({"MaxRecords": 500, "filter": filters})})
     return rows_in(document, "items", host=api.host), bool(text_in(document, "pageDetails", "nextPageUrl"))
 
 
-def _written(api: Api, method: str, path: str, fields: Mapping[str, Any]) -> str:
+def written_id(api: Api, method: str, path: str, fields: Mapping[str, Any]) -> str:
     """The id of what was written."""
     try:
         answer = api.write(method, path, fields)
@@ -279,7 +279,7 @@ def _written(api: Api, method: str, path: str, fields: Mapping[str, Any]) -> str
         if "answered 500" in failure.reason and any(words in failure.reason.casefold() for words in REFUSALS):
             raise PermanentFailure(f"Autotask refused the values: {failure.reason}") from None
         raise
-    external_id = _id(answer, "itemId")
+    external_id = id_at(answer, "itemId")
     if not external_id:
         raise OutcomeUnknown(f"{api.host} took what was sent but told no id.")
     return external_id
@@ -294,16 +294,16 @@ def _ticket(api: Api, external_id: str) -> dict[str, Any] | None:
     if isinstance(document, dict) and "item" in document and document["item"] is None:
         return None
     ticket = document.get("item") if isinstance(document, dict) else None
-    if not isinstance(ticket, dict) or _id(ticket, "id") != external_id or not text_in(ticket, "status"):
+    if not isinstance(ticket, dict) or id_at(ticket, "id") != external_id or not text_in(ticket, "status"):
         raise PermanentFailure(f"{api.host} answered with something that is not the ticket that was asked for.")
     return ticket
 
 
 def _notes(api: Api, external_id: str) -> list[dict[str, Any]]:
     """The notes, oldest first; only those that say they are of this ticket."""
-    rows, _ = _query(api, "TicketNotes", [_where("ticketID", "eq", _number(external_id))])
-    ours = [row for row in rows if _id(row, "ticketID") == external_id and _id(row, "id")]
-    return sorted(ours, key=lambda row: int(_id(row, "id")))
+    rows, _ = query_rows(api, "TicketNotes", [where("ticketID", "eq", _number(external_id))])
+    ours = [row for row in rows if id_at(row, "ticketID") == external_id and id_at(row, "id")]
+    return sorted(ours, key=lambda row: int(id_at(row, "id")))
 
 
 def _add_note(api: Api, config: Config, thread: Thread, text: TicketText) -> None:
@@ -313,7 +313,7 @@ def _add_note(api: Api, config: Config, thread: Thread, text: TicketText) -> Non
         "noteType": int(config.note_type),
         "publish": int(config.publish),
     }
-    _written(api, "POST", f"/Tickets/{segment(thread.external_id)}/Notes", fields)
+    written_id(api, "POST", f"/Tickets/{segment(thread.external_id)}/Notes", fields)
 
 
 def _add_note_once(api: Api, config: Config, thread: Thread, text: TicketText) -> None:
@@ -325,7 +325,7 @@ def _add_note_once(api: Api, config: Config, thread: Thread, text: TicketText) -
 
 def _set_status(api: Api, thread: Thread, status: str, what: str) -> None:
     """Change the status and look whether it changed: workflow rules of the database may set another."""
-    _written(api, "PATCH", "/Tickets", {"id": _number(thread.external_id), "status": int(status)})
+    written_id(api, "PATCH", "/Tickets", {"id": _number(thread.external_id), "status": int(status)})
     there = _ticket(api, thread.external_id)
     if there is None or text_in(there, "status") != status:
         found = "gone" if there is None else text_in(there, "status")[:20]
@@ -357,19 +357,19 @@ def _names(api: Api, ids: Iterable[str]) -> dict[str, str]:
     asked = sorted({int(one) for one in ids if one})
     if not asked:
         return {}
-    rows, _ = _query(api, "Resources", [_where("id", "in", asked)])
-    return {_id(row, "id"): f"{text_in(row, 'firstName')} {text_in(row, 'lastName')}".strip() for row in rows}
+    rows, _ = query_rows(api, "Resources", [where("id", "in", asked)])
+    return {id_at(row, "id"): f"{text_in(row, 'firstName')} {text_in(row, 'lastName')}".strip() for row in rows}
 
 
 def _remark(note: Mapping[str, Any], names: Mapping[str, str], ticket: Mapping[str, Any]) -> Remark:
     """Whoever created our ticket is our own API user."""
-    writer = _id(note, "creatorResourceID")
+    writer = id_at(note, "creatorResourceID")
     return Remark(
-        id=_id(note, "id"),
+        id=id_at(note, "id"),
         author=names.get(writer, ""),
         text=text_in(note, "description") or text_in(note, "title"),
         at=json_api.moment(note.get("createDateTime")),
-        ours=bool(writer) and writer == _id(ticket, "creatorResourceID"),
+        ours=bool(writer) and writer == id_at(ticket, "creatorResourceID"),
     )
 
 
@@ -377,7 +377,7 @@ def _is_closed(config: Config, ticket: Mapping[str, Any]) -> bool:
     return text_in(ticket, "status") in (COMPLETE, config.closed_status)
 
 
-def _id(record: object, name: str) -> str:
+def id_at(record: object, name: str) -> str:
     """The number at this place, "" for what is none."""
     value = id_in(record, name)
     return value if value and re.fullmatch(r"[1-9][0-9]{0,17}", value) else ""

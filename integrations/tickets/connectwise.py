@@ -122,8 +122,8 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     priority = str(getattr(config, f"priority_{ticket.priority}"))
     if priority:
         fields["priority"] = {"id": int(priority)}
-    api = _api(config, call)
-    external_id = _id(api.write("POST", TICKETS, fields))
+    api = api_of(config, call)
+    external_id = id_of(api.write("POST", TICKETS, fields))
     if not external_id:
         raise OutcomeUnknown(f"{api.host} took the new ticket but told no id.")
     return _created(config, external_id)
@@ -131,12 +131,12 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
 
 def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Add a note; the status stays as it is."""
-    _add_note(_api(config, call), config, thread, text)
+    _add_note(api_of(config, call), config, thread, text)
 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note first, status last; a ticket that is closed already, or gone, is left as it is."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None or _is_closed(there):
         return
@@ -152,7 +152,7 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
 
 def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Note first, status last, as read back."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None:
         raise NotThere(f"The ticket {thread.external_id} is not in ConnectWise any more: it cannot be reopened.")
@@ -172,23 +172,23 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
         raise PermanentFailure(
             "This reference cannot be searched for: it has other characters than letters and digits."
         )
-    api = _api(config, call)
+    api = api_of(config, call)
     conditions = f'externalXRef="{reference}"'
-    rows = _rows(api, TICKETS, {"conditions": conditions, "orderBy": "id asc", "pageSize": 10})
-    if any(text_in(row, "externalXRef") != reference or not _id(row) for row in rows):
+    rows = rows_of(api, TICKETS, {"conditions": conditions, "orderBy": "id asc", "pageSize": 10})
+    if any(text_in(row, "externalXRef") != reference or not id_of(row) for row in rows):
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned other tickets.")
-    return _created(config, _id(rows[0])) if rows else None
+    return _created(config, id_of(rows[0])) if rows else None
 
 
 def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
     """The ticket, or the one it was merged into, and its notes; None if it was deleted."""
-    api = _api(config, call)
+    api = api_of(config, call)
     ticket = _ticket(api, thread.external_id)
     if ticket is not None and _merged_into(ticket):
         ticket = _ticket(api, _merged_into(ticket))
     if ticket is None:
         return None
-    external_id = _id(ticket)
+    external_id = id_of(ticket)
     return Standing(
         external_id=external_id,
         status=text_in(ticket, "status", "name"),
@@ -205,7 +205,7 @@ def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]
     words = re.sub(r'["\\%\x00-\x1f]', " ", search).strip()
     conditions = "deletedFlag=false" + (f' and name contains "{words}"' if words else "")
     query: dict[str, str | int] = {"conditions": conditions, "fields": "id,name", "orderBy": "name", "pageSize": 1000}
-    found = _named(_rows(_api(config, call), "/company/companies", query))
+    found = _named(rows_of(api_of(config, call), "/company/companies", query))
     return tuple(Company(key, name) for key, name in found if search.casefold() in name.casefold())
 
 
@@ -218,7 +218,7 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
     path = "/service/priorities" if name.startswith("priority_") and name in NUMBERS else paths.get(name)
     if path is None:
         raise PermanentFailure(f"The values of {name} cannot be looked up.")
-    rows = _rows(_api(config, call), path, {"pageSize": 1000})
+    rows = rows_of(api_of(config, call), path, {"pageSize": 1000})
     live = [row for row in rows if not (row.get("inactiveFlag") or row.get("inactive"))]
     return tuple(Choice(label if name in STATUSES else key, label) for key, label in _named(live))
 
@@ -248,23 +248,23 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     try:
         if find(config, NOBODYS_REFERENCE, call=call) is not None:
             problems.append("The search returned a ticket for a reference that nobody has.")
-        api = _api(config, call)
-        _rows(api, "/company/companies", {"fields": "id,name", "pageSize": 1})
-        rows = _rows(api, f"/service/boards/{config.board}/statuses", {"pageSize": 1000})
+        api = api_of(config, call)
+        rows_of(api, "/company/companies", {"fields": "id,name", "pageSize": 1})
+        rows = rows_of(api, f"/service/boards/{config.board}/statuses", {"pageSize": 1000})
         problems += _status_problems(config, rows)
     except DeliveryFailure as failure:
         problems.append(failure.reason)
     return tuple(problems)
 
 
-def _api(config: Config, call: Call) -> Api:
+def api_of(config: Config, call: Call) -> Api:
     name = f"{config.company_login}+{config.public_key}:{config.private_key}"
     credentials = base64.b64encode(name.encode()).decode()
     headers = {"authorization": f"Basic {credentials}", "clientid": config.client_id, "accept": ACCEPT}
     return Api(config.url.rstrip("/") + BASE, call=call, headers=headers, secrets=(*secrets_of(config), credentials))
 
 
-def _rows(api: Api, path: str, query: Mapping[str, str | int]) -> list[dict[str, Any]]:
+def rows_of(api: Api, path: str, query: Mapping[str, str | int]) -> list[dict[str, Any]]:
     return rows_in(api.get(path, query), host=api.host)
 
 
@@ -274,7 +274,7 @@ def _ticket(api: Api, external_id: str) -> dict[str, Any] | None:
         document = api.get(f"{TICKETS}/{segment(external_id)}")
     except NotThere:
         return None
-    if not isinstance(document, dict) or _id(document) != external_id or not text_in(document, "status", "name"):
+    if not isinstance(document, dict) or id_of(document) != external_id or not text_in(document, "status", "name"):
         raise PermanentFailure(f"{api.host} answered with something that is not the ticket that was asked for.")
     return document
 
@@ -282,14 +282,14 @@ def _ticket(api: Api, external_id: str) -> dict[str, Any] | None:
 def _notes(api: Api, external_id: str) -> list[dict[str, Any]]:
     """The last hundred notes, oldest first."""
     query: dict[str, str | int] = {"orderBy": "id desc", "pageSize": 100}
-    rows = _rows(api, f"{TICKETS}/{segment(external_id)}/notes", query)
-    return [row for row in reversed(rows) if _id(row)]
+    rows = rows_of(api, f"{TICKETS}/{segment(external_id)}/notes", query)
+    return [row for row in reversed(rows) if id_of(row)]
 
 
 def _add_note(api: Api, config: Config, thread: Thread, text: TicketText) -> None:
     kind = "detailDescriptionFlag" if config.public else "internalAnalysisFlag"
     answer = api.write("POST", f"{TICKETS}/{segment(thread.external_id)}/notes", {"text": text.body, kind: True})
-    if not _id(answer):
+    if not id_of(answer):
         raise OutcomeUnknown(f"{api.host} took the note but told no id.")
 
 
@@ -304,7 +304,7 @@ def _set_status(api: Api, thread: Thread, name: str) -> dict[str, Any]:
     """The ticket after the change, as ConnectWise answers it."""
     changes = [{"op": "replace", "path": "status/name", "value": name}]
     answer = api.write("PATCH", f"{TICKETS}/{segment(thread.external_id)}", changes)
-    if not isinstance(answer, dict) or _id(answer) != thread.external_id or "closedFlag" not in answer:
+    if not isinstance(answer, dict) or id_of(answer) != thread.external_id or "closedFlag" not in answer:
         raise OutcomeUnknown(f"{api.host} took the change but did not say how the ticket stands.")
     return answer
 
@@ -355,7 +355,7 @@ def _remark(config: Config, row: Mapping[str, Any]) -> Remark:
     writer = text_in(row, "member", "identifier") or text_in(row, "createdBy")
     author = text_in(row, "member", "name") or text_in(row, "contact", "name") or text_in(row, "createdBy")
     return Remark(
-        id=_id(row),
+        id=id_of(row),
         author=author,
         text=text_in(row, "text"),
         at=json_api.moment(row.get("dateCreated")),
@@ -364,19 +364,19 @@ def _remark(config: Config, row: Mapping[str, Any]) -> Remark:
 
 
 def _named(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    pairs = [(_id(row), text_in(row, "name")) for row in rows]
+    pairs = [(id_of(row), text_in(row, "name")) for row in rows]
     return [(key, name) for key, name in pairs if key and name]
 
 
 def _merged_into(ticket: Mapping[str, Any]) -> str:
-    return _id(ticket.get("mergedParentTicket"))
+    return id_of(ticket.get("mergedParentTicket"))
 
 
 def _is_closed(ticket: Mapping[str, Any]) -> bool:
     return ticket.get("closedFlag") is True
 
 
-def _id(record: object) -> str:
+def id_of(record: object) -> str:
     """The number of a record, "" for what has none."""
     value = id_in(record, "id")
     return value if value and value.isascii() and value.isdigit() and value != "0" else ""

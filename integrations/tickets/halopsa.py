@@ -129,9 +129,9 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
     priority = str(getattr(config, f"priority_{ticket.priority}"))
     for name, value in (("status_id", config.new_status), ("priority_id", priority)):
         fields |= {name: int(value)} if value else {}
-    api = _api(config, call)
+    api = api_of(config, call)
     _require_client(api, company)
-    external_id = _id(_only(api.write("POST", "/api/tickets", [fields])))
+    external_id = id_of(only(api.write("POST", "/api/tickets", [fields])))
     if not external_id:
         raise OutcomeUnknown(f"{api.host} took the new ticket but told no id.")
     return _created(config, external_id)
@@ -139,12 +139,12 @@ def create(config: Config, ticket: NewTicket, *, call: Call) -> Created:
 
 def comment(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Add an action; the status stays as it is."""
-    _add_action(_api(config, call), config, thread, text)
+    _add_action(api_of(config, call), config, thread, text)
 
 
 def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Message first, status last; a ticket that is closed already, or gone, is left as it is."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None or _is_closed(config, there):
         return
@@ -154,7 +154,7 @@ def close(config: Config, thread: Thread, text: TicketText, *, sequence: int, ca
 
 def reopen(config: Config, thread: Thread, text: TicketText, *, sequence: int, call: Call) -> None:
     """Message first, status last, as read back."""
-    api = _api(config, call)
+    api = api_of(config, call)
     there = _ticket(api, thread.external_id)
     if there is None:
         raise NotThere(f"The ticket {thread.external_id} is not in HaloPSA any more: it cannot be reopened.")
@@ -169,20 +169,20 @@ def find(config: Config, reference: Reference, *, call: Call) -> Created | None:
         raise PermanentFailure(
             "This reference cannot be searched for: it has other characters than letters and digits."
         )
-    api = _api(config, call)
+    api = api_of(config, call)
     query: dict[str, str | int] = {"third_party_id_string": reference, "count": 50}
-    ids = sorted(_id(row) for row in rows_in(api.get("/api/tickets", query), "tickets", host=api.host))
+    ids = sorted(id_of(row) for row in rows_in(api.get("/api/tickets", query), "tickets", host=api.host))
     if len(ids) > MAX_DETAILS or "" in ids:
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned more than it should.")
     there = [ticket for ticket in (_ticket(api, one) for one in ids) if ticket is not None]
     if any(text_in(ticket, "third_party_id_string") != reference for ticket in there):
         raise PermanentFailure(f"{api.host} ignores the search for our reference: it returned other tickets.")
-    return _created(config, min((_id(ticket) for ticket in there), key=int)) if there else None
+    return _created(config, min((id_of(ticket) for ticket in there), key=int)) if there else None
 
 
 def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
     """The ticket and its messages; None if it was deleted."""
-    api = _api(config, call)
+    api = api_of(config, call)
     ticket = _ticket(api, thread.external_id)
     if ticket is None:
         return None
@@ -202,13 +202,13 @@ def read(config: Config, thread: Thread, *, call: Call) -> Standing | None:
 
 def companies(config: Config, search: str, *, call: Call) -> tuple[Company, ...]:
     """Clients by a part of their name, up to 1,000."""
-    api = _api(config, call)
+    api = api_of(config, call)
     found: dict[str, str] = {}
     for page in range(1, MAX_PAGES + 1):
         query: dict[str, str | int] = {"pageinate": "true", "page_size": 50, "page_no": page}
         document = api.get("/api/client", query | ({"search": search.strip()} if search.strip() else {}))
         rows = rows_in(document, "clients", host=api.host)
-        fresh = {_id(row): text_in(row, "name") for row in rows if _id(row)}
+        fresh = {id_of(row): text_in(row, "name") for row in rows if id_of(row)}
         count = text_in(document, "record_count")
         if not fresh.keys() - found.keys():
             break
@@ -224,7 +224,7 @@ def choices(config: Config, name: str, *, call: Call) -> tuple[Choice, ...]:
         return tuple(Choice(one.id, one.name) for one in companies(config, "", call=call))
     if name not in LISTS:
         raise PermanentFailure(f"The values of {name} cannot be looked up.")
-    return _choices(_api(config, call), name)
+    return _choices(api_of(config, call), name)
 
 
 def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, call: Call) -> tuple[TicketEvent, ...]:
@@ -237,7 +237,7 @@ def read_webhook(config: Config, headers: Mapping[str, str], body: bytes, *, cal
     told = document if isinstance(document, list) else [document]
     events: dict[str, TicketEvent] = {}
     for one in told[:MAX_EVENTS]:
-        external_id = _id(one.get("ticket")) if isinstance(one, dict) else ""
+        external_id = id_of(one.get("ticket")) if isinstance(one, dict) else ""
         if external_id:
             event_id = hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()
             events[event_id] = TicketEvent(event_id, external_id, call.now)
@@ -250,7 +250,7 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     """Whether we are an agent, tickets can be searched, and every chosen value is one that Halo lists."""
     problems = list(json_api.open_text_problem(config.url, call))
     try:
-        api = _api(config, call)
+        api = api_of(config, call)
         if not text_in(api.get("/api/agent/me"), "name"):
             problems.append("The API application is no agent: set it to log in as an agent of its own.")
         if find(config, NOBODYS_REFERENCE, call=call) is not None:
@@ -264,7 +264,7 @@ def check(config: Config, *, call: Call) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _api(config: Config, call: Call) -> Api:
+def api_of(config: Config, call: Call) -> Api:
     api = Api(config.url, call=call, headers={}, secrets=secrets_of(config))
     form = {"grant_type": "client_credentials", "client_id": config.client_id, "scope": "all",
             "client_secret": config.client_secret}  # fmt: skip
@@ -278,7 +278,7 @@ def _ticket(api: Api, external_id: str) -> dict[str, Any] | None:
         document = api.get(f"/api/tickets/{segment(external_id)}", {"includedetails": "true"})
     except NotThere:
         return None
-    if not isinstance(document, dict) or _id(document) != external_id or not text_in(document, "status_id"):
+    if not isinstance(document, dict) or id_of(document) != external_id or not text_in(document, "status_id"):
         raise PermanentFailure(f"{api.host} answered with something that is not the ticket that was asked for.")
     return None if document.get("deleted") is True else document
 
@@ -287,8 +287,8 @@ def _actions(api: Api, external_id: str) -> list[dict[str, Any]]:
     """The messages that people and we wrote, oldest first."""
     query: dict[str, str | int] = {"ticket_id": external_id, "excludesys": "true", "count": 100}
     rows = rows_in(api.get("/api/actions", query), "actions", host=api.host)
-    theirs = [row for row in rows if id_in(row, "ticket_id") == external_id and _id(row)]
-    return sorted(theirs, key=lambda row: int(_id(row)))
+    theirs = [row for row in rows if id_in(row, "ticket_id") == external_id and id_of(row)]
+    return sorted(theirs, key=lambda row: int(id_of(row)))
 
 
 def _add_action(api: Api, config: Config, thread: Thread, text: TicketText) -> None:
@@ -298,7 +298,7 @@ def _add_action(api: Api, config: Config, thread: Thread, text: TicketText) -> N
         "note_html": _html(text),
         "hiddenfromuser": not config.public,
     }
-    if not _id(_only(api.write("POST", "/api/actions", [action]))):
+    if not id_of(only(api.write("POST", "/api/actions", [action]))):
         raise OutcomeUnknown(f"{api.host} took the message but told no id.")
 
 
@@ -311,8 +311,8 @@ def _add_action_once(api: Api, config: Config, thread: Thread, text: TicketText)
 
 def _set_status(api: Api, thread: Thread, status: str, what: str) -> None:
     """Change the status and look whether it changed: workflows may refuse it without a word."""
-    answer = _only(api.write("POST", "/api/tickets", [{"id": _number(thread.external_id), "status_id": int(status)}]))
-    if _id(answer) != thread.external_id:
+    answer = only(api.write("POST", "/api/tickets", [{"id": _number(thread.external_id), "status_id": int(status)}]))
+    if id_of(answer) != thread.external_id:
         raise OutcomeUnknown(f"{api.host} took the change but did not say how the ticket stands.")
     there = _ticket(api, thread.external_id)
     if there is None or text_in(there, "status_id") != status:
@@ -325,7 +325,7 @@ def _require_client(api: Api, company: str) -> None:
         document = api.get(f"/api/client/{_number(company)}")
     except NotThere:
         document = None
-    if _id(document) != company:
+    if id_of(document) != company:
         raise PermanentFailure(f"HaloPSA has no client {company} (any more): choose the client's company again.")
 
 
@@ -349,7 +349,7 @@ def _agent(api: Api, agent_id: str | None) -> str:
 def _remark(row: Mapping[str, Any], me: str) -> Remark:
     author = text_in(row, "who")
     return Remark(
-        id=_id(row),
+        id=id_of(row),
         author=author,
         text=text_in(row, "note"),
         at=json_api.moment(row.get("datetime")),
@@ -361,12 +361,12 @@ def _is_closed(config: Config, ticket: Mapping[str, Any]) -> bool:
     return text_in(ticket, "status_id") in (CLOSED, config.closed_status)
 
 
-def _only(answer: object) -> object:
+def only(answer: object) -> object:
     """Halo answers an array of one with the one, or with an array."""
     return answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
 
 
-def _id(record: object) -> str:
+def id_of(record: object) -> str:
     """The number of a record, "" for what has none."""
     value = id_in(record, "id")
     return value if value and re.fullmatch(r"[1-9][0-9]{0,9}", value) else ""

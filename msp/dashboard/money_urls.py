@@ -20,6 +20,7 @@ from msp.dashboard.views import billing_measuring as measuring
 from msp.dashboard.views import billing_parties as parties
 from msp.dashboard.views import billing_payments as payments
 from msp.dashboard.views import billing_plans as plans
+from msp.dashboard.views import billing_psa as psa
 from msp.dashboard.views import billing_runs as runs
 from msp.dashboard.views import billing_subscriptions as subscriptions
 from msp.dashboard.views import billing_taxes as taxes
@@ -67,6 +68,9 @@ urlpatterns: list[URLPattern] = [
     path("billing/months/<uuid:uid>/finalise/", runs.finalise_ready, name="invoice-run-finalise"),
     path("billing/exports/", exports.make, name="exports"),
     path("billing/exports/<uuid:uid>/<slug:exporter>/", exports.edit_settings, name="export-settings"),
+    path("billing/psa/", psa.show, name="psa"),
+    path("billing/psa/<uuid:uid>/push/", psa.push, name="psa-push"),
+    path("billing/psa/<uuid:uid>/clients/<uuid:client_uid>/", psa.choose, name="psa-lines"),
     path("billing/leakage/", leakage.show, name="leakage"),
     path("billing/forecast/", forecasts.show, name="forecast"),
     path("billing/plans/", plans.list_plans, name="plans"),

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from msp.tenants.wall import TenantOwned, one_of, uid_key
 
-LANE_KINDS = ("ticket", "stripe", "mail", "fallback", "document")
+LANE_KINDS = ("ticket", "stripe", "mail", "fallback", "document", "psa")
 
 
 class Lane(TenantOwned):

@@ -77,6 +77,7 @@ def pages_of(books: Books) -> dict[str, str]:
         "adjustments": reverse("adjustments"),
         "payments": reverse("payments"),
         "exports": reverse("exports"),
+        "psa": reverse("psa"),
         "export-settings": reverse("export-settings", args=[books.seller.uid, "xero"]),
     }
 
@@ -124,7 +125,7 @@ def test_a_foreign_tenant_finds_none_of_it(books: Books) -> None:
     browser = browser_of(books.world.stranger)
     mine = ("invoices", "runs", "plans", "plan-new", "subscriptions", "subscription-new", "parties", "seller-new",
             "bill-to-new", "agreement-new", "exports", "size-contract", "usage-files", "leakage",
-            "corrections", "measuring", "forecast", "approvals", "adjustments", "payments")  # fmt: skip
+            "corrections", "measuring", "forecast", "approvals", "adjustments", "payments", "psa")  # fmt: skip
     for name, address in pages_of(books).items():
         response = browser.get(address)
         assert response.status_code == (200 if name in mine else 404), name

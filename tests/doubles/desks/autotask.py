@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from integrations.tickets import GATEWAYS
+from tests.doubles.agreements import Agreements, KeptLine
 from tests.doubles.desk import Bench, Desk, DeskTicket, Message, Parts, reply
 from tests.doubles.http_server import Request, Response
 
@@ -45,6 +46,8 @@ class Autotask(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
+        self.books = Agreements()
+        self.units: list[tuple[int, str, str, int]] = []  # a service's id, first and last day, how many
 
     def authorized(self, request: Request) -> bool:
         given = [request.headers.get(name) for name in ("username", "secret", "apiintegrationcode")]
@@ -63,6 +66,8 @@ class Autotask(Desk):
                 return self.create(parts.body)
             case "PATCH", ("Tickets",):
                 return self.patch(parts.body)
+            case "POST", ("ContractServiceAdjustments",):
+                return self.adjust(parts.body)
             case "GET", ("Tickets", key):
                 ticket = self.present(key)
                 return reply(200, {"item": as_json(ticket) if ticket else None})
@@ -79,8 +84,62 @@ class Autotask(Desk):
                 return [row for ticket in here for row in notes(ticket)]
             case "Companies":
                 return [{"id": int(key), "companyName": name, "isActive": True} for key, name in self.companies.items()]
+            case "Contracts":
+                return [
+                    {"id": each.id, "companyID": each.company, "contractName": each.name, "contractType": 7,
+                     "status": 1, "startDate": "2025-01-01T00:00:00Z",
+                     "endDate": f"{each.ends or '2030-12-31'}T00:00:00Z"}
+                    for each in self.books.agreements
+                ]  # fmt: skip
+            case "ContractServices":
+                return [
+                    {"id": line.id, "contractID": line.agreement, "serviceID": line.id - 9000} for line in self.lines()
+                ]
+            case "Services":
+                return [{"id": line.id - 9000, "name": line.name} for line in self.books.lines]
+            case "ContractServiceUnits":
+                return [
+                    {"id": number, "contractID": line.agreement, "contractServiceID": line.id, "units": units,
+                     "startDate": f"{first}T00:00:00", "endDate": f"{last}T00:00:00"}
+                    for number, (line, first, last, units) in enumerate(self.kept_units(), 1)
+                ]  # fmt: skip
         people = [(ROBOT, "Backup", "Robot"), (TECH, "Tina", "Tech")]
         return [{"id": key, "firstName": first, "lastName": last} for key, first, last in people]
+
+    def lines(self) -> list[KeptLine]:
+        return [line for line in self.books.lines if not line.gone]
+
+    def kept_units(self) -> list[tuple[KeptLine, str, str, int]]:
+        """What was agreed on to begin with, cut off where an adjustment begins; the last day is that day itself."""
+        found = []
+        for line in self.lines():
+            rows = [row for row in self.units if row[0] == line.id] or [(line.id, line.since, "2030-12-31", -1)]
+            for _, first, last, units in rows:
+                found.append((line, first, last, int(line.quantity) if units < 0 else units))
+        return found
+
+    def adjust(self, given: dict[str, Any]) -> Response:
+        if set(given) != {"contractID", "contractServiceID", "unitChange", "effectiveDate"}:
+            return refusal("Missing Required Field: effectiveDate")
+        line, contract = self.books.line(given["contractServiceID"]), self.books.agreement(given["contractID"])
+        if (
+            line is None
+            or contract is None
+            or line.agreement != contract.id
+            or not isinstance(given["unitChange"], int)
+        ):
+            return refusal("Reference value on field: contractServiceID does not exist or is invalid.")
+        day = str(given["effectiveDate"])[:10]
+        rows = [(line.id, first, last, units) for each, first, last, units in self.kept_units() if each is line]
+        before = [row for row in rows if row[1] < day]
+        units = next(row[3] for row in reversed(rows) if row[1] <= day) + given["unitChange"]
+        if not self.frozen:
+            self.units = [row for row in self.units if row[0] != line.id]
+            self.units += [(key, first, min(last, day), count) for key, first, last, count in before]
+            self.units.append((line.id, day, "2030-12-31", units))
+            line.quantity, line.since = units, day
+            line.changes.append((units, day))
+        return reply(200, {"itemId": 4711})
 
     def queried(self, entity: str, search: dict[str, Any]) -> Response:
         rows = self.table(entity)
@@ -100,6 +159,10 @@ class Autotask(Desk):
                 return bool(have == wanted)
             case "gt":
                 return bool(have > wanted)
+            case "gte":
+                return bool(str(have)[:10] >= str(wanted)[:10])
+            case "lte":
+                return bool(str(have)[:10] <= str(wanted)[:10])
             case "in":
                 return have in wanted
             case "contains":

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from integrations.tickets import GATEWAYS
+from tests.doubles.agreements import Agreements, KeptAgreement, KeptLine
 from tests.doubles.desk import Bench, Desk, DeskTicket, Message, Parts, reply
 from tests.doubles.http_server import Request, Response
 
@@ -37,6 +38,7 @@ class ConnectWise(Desk):
         super().__init__()
         self.merged: dict[str, str] = {}
         self.frozen = False
+        self.books = Agreements()
 
     def authorized(self, request: Request) -> bool:
         basic = base64.b64encode(f"{COMPANY}+{PUBLIC}:{PRIVATE}".encode()).decode()
@@ -66,6 +68,8 @@ class ConnectWise(Desk):
                 return self.listed(parts)
             case "POST", ("service", "tickets"):
                 return self.create(parts.body)
+            case method, ("finance", "agreements", *rest):
+                return self.agreed(method, rest, parts)
             case method, ("service", "tickets", key, *rest):
                 return self.one(method, key, rest, parts.body)
         return refusal(404, "NotFound", "No such resource.")
@@ -115,6 +119,37 @@ class ConnectWise(Desk):
                 return self.patch(ticket, body)
         return refusal(405, "NotAllowed", "Not allowed.")
 
+    def agreed(self, method: str, rest: list[str], parts: Parts) -> Response:
+        """Agreements by company, one of them, its additions, one of those, and its change."""
+        if not rest:
+            asked = re.fullmatch(r"company/id=([0-9]+)", parts.one("conditions"))
+            return reply(200, [agreement_json(each) for each in self.books.agreements
+                               if asked and str(each.company) == asked[1]])  # fmt: skip
+        agreement = self.books.agreement(rest[0])
+        line = self.books.line(rest[2]) if len(rest) == 3 else None
+        if agreement is None or rest[1:2] not in ([], ["additions"]) or (len(rest) == 3 and line is None):
+            return refusal(404, "NotFound", "Not found")
+        if line is not None and line.agreement != agreement.id:
+            return refusal(404, "NotFound", "Not found")
+        if method == "PATCH" and line is not None:
+            return self.change_addition(agreement, line, parts.body)
+        if line is not None:
+            return reply(200, addition_json(line))
+        rows = [addition_json(each) for each in self.books.of(agreement)]
+        return reply(200, rows if rest[1:] else agreement_json(agreement))
+
+    def change_addition(self, agreement: KeptAgreement, line: KeptLine, operations: list[dict[str, Any]]) -> Response:
+        values = {each["path"]: each["value"] for each in operations if each["op"] == "replace"}
+        day = re.fullmatch(r"(\d{4}-\d\d-\d\d)T00:00:00Z", values.get("effectiveDate", ""))
+        if set(values) != {"quantity", "effectiveDate"} or not day or not isinstance(values["quantity"], int | float):
+            return refusal(400, "InvalidObject", "addition object is invalid")
+        if agreement.ends:
+            return refusal(400, "InvalidObject", "agreement is not active")
+        if not self.frozen:
+            line.quantity, line.since = values["quantity"], day[1]
+            line.changes.append((line.quantity, line.since))
+        return reply(200, addition_json(line))
+
     def add(self, ticket: DeskTicket, given: dict[str, Any]) -> Response:
         kinds = [name for name in NOTE - {"text"} if given.get(name) is True]
         if set(given) - NOTE or not given.get("text") or not kinds:
@@ -153,6 +188,22 @@ class ConnectWise(Desk):
         body = json.dumps(document).encode()
         key = hashlib.sha256(SIGNING_KEY.encode()).digest()
         return {"x-content-signature": base64.b64encode(hmac.new(key, body, hashlib.sha256).digest()).decode()}, body
+
+
+def agreement_json(each: KeptAgreement) -> dict[str, Any]:
+    return {
+        "id": each.id, "name": each.name, "company": {"id": each.company}, "cancelledFlag": False,
+        "noEndingDateFlag": not each.ends, "startDate": "2025-01-01T00:00:00Z",
+        **({"endDate": f"{each.ends}T00:00:00Z"} if each.ends else {}),
+    }  # fmt: skip
+
+
+def addition_json(line: KeptLine) -> dict[str, Any]:
+    return {
+        "id": line.id, "product": {"id": 77, "identifier": "BACKUP-GB"}, "description": line.name,
+        "quantity": line.quantity, "effectiveDate": f"{line.since}T00:00:00Z", "agreementId": line.agreement,
+        "billCustomer": "Billable", **({"cancelledDate": f"{line.cancelled}T00:00:00Z"} if line.cancelled else {}),
+    }  # fmt: skip
 
 
 def named(values: dict[int, str]) -> list[dict[str, Any]]:

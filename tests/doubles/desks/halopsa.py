@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from integrations.tickets import GATEWAYS
+from tests.doubles.agreements import Agreements, KeptAgreement
 from tests.doubles.desk import Bench, Desk, DeskTicket, Message, Parts, reply
 from tests.doubles.http_server import Request, Response
 
@@ -41,6 +42,7 @@ class HaloPSA(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
+        self.books = Agreements()
         self.tenants: list[str] = []
 
     def authorized(self, request: Request) -> bool:
@@ -74,6 +76,10 @@ class HaloPSA(Desk):
                 return reply(200, {"record_count": len(rows), "actions": rows})
             case "GET", ("api", name) if name in LISTS:
                 return reply(200, LISTS[name])
+            case "GET", ("api", "RecurringInvoice", *rest):
+                return self.recurring(parts, rest)
+            case "POST", ("api", "RecurringInvoice") if isinstance(parts.body, list):
+                return self.save_recurring(parts.body[0])
             case "POST", ("api", "tickets" | "actions" as name) if isinstance(parts.body, list):
                 (given,) = parts.body
                 return self.act(given) if name == "actions" else self.save(given)
@@ -95,6 +101,40 @@ class HaloPSA(Desk):
         rows = [row for row in rows if parts.one("search").lower() in str(row["name"]).lower()]
         page = int(parts.one("page_no", "1"))
         return reply(200, {"record_count": len(rows), "clients": rows[(page - 1) * 2 : page * 2]})
+
+    def recurring(self, parts: Parts, rest: list[str]) -> Response:
+        if rest:
+            invoice = self.books.agreement(rest[0])
+            return reply(200, self.invoice_json(invoice)) if invoice else missing()
+        rows = [each for each in self.books.agreements if str(each.company) == parts.one("client_id")]
+        size, page = int(parts.one("page_size", "50")), int(parts.one("page_no", "1"))
+        shown = [self.invoice_json(each) for each in rows[(page - 1) * size : page * size]]
+        return reply(200, {"record_count": len(rows), "invoices": shown})
+
+    def save_recurring(self, given: dict[str, Any]) -> Response:
+        """What is not among the lines sent is taken off the invoice, and a line must come as a whole."""
+        invoice = self.books.agreement(given.get("id"))
+        if invoice is None:
+            return missing()
+        sent = {row["id"]: row for row in given["lines"]}
+        for line in self.books.of(invoice):
+            row = sent.get(line.id)
+            if row is None:
+                line.gone = True
+            elif row.get("item_shortdescription") != line.name or row.get("unit_price") != 0.1:
+                return reply(400, {"error": "A line is not valid."})
+            elif row["qty_order"] != line.quantity and not self.frozen:
+                line.quantity = row["qty_order"]
+                line.changes.append((line.quantity, ""))
+        return reply(201, [self.invoice_json(invoice)])
+
+    def invoice_json(self, each: KeptAgreement) -> dict[str, Any]:
+        lines = [
+            {"id": line.id, "item_shortdescription": line.name, "qty_order": line.quantity, "unit_price": 0.1}
+            for line in self.books.of(each)
+        ]
+        ends = f"{each.ends or '1900-01-01'}T00:00:00"
+        return {"id": each.id, "client_id": each.company, "name": each.name, "enddate": ends, "lines": lines}
 
     def listed(self, parts: Parts) -> Response:
         wanted = "" if self.ignore_filters else parts.one("third_party_id_string")
