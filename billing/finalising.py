@@ -51,8 +51,8 @@ def finalise(
         document = _checked(invoice, compose_one(invoice, cut_off=now, lock=True))
         _require_second(invoice, document.total, actor=actor, approved_by=approved_by)
         invoice.approved_by = approved_by
-        bind(invoice.run, {document.key: document})
-        _finish(tenant, invoice, document, actor=actor, now=now, reason=early_reason)
+        rows = _rows_of(tenant.pk, [invoice])[invoice.pk]
+        _finish(tenant, invoice, document, rows=rows, actor=actor, now=now, reason=early_reason)
     _close_run(invoice)
     return invoice
 
@@ -67,25 +67,37 @@ def finalise_many(
     done: list[Invoice] = []
     refused: list[str] = []
     for start in range(0, len(invoice_uids), TOGETHER):
-        with transaction.atomic():
-            locked = _locked_drafts(tenant, invoice_uids[start : start + TOGETHER])
-            for invoice, outcome in _composed_together(locked, now=now):
-                try:
-                    with transaction.atomic():
-                        _refuse_unfit(invoice, now=now, early_reason="")
-                        document = _checked(invoice, outcome)
-                        _require_second(invoice, document.total, actor=actor, approved_by="")
-                        bind(invoice.run, {document.key: document})
-                        _finish(tenant, invoice, document, actor=actor, now=now)
-                except Refused as refusal:
-                    refused.append(f"{invoice.bill_to}: {refusal.reason}")
-                else:
-                    # what is read again if somebody looks: of a whole month it would be gigabytes
-                    invoice.__dict__.pop("snapshot")
-                    done.append(invoice)
+        _finalise_chunk(tenant, invoice_uids[start : start + TOGETHER], done, refused, actor=actor, now=now)
     if done:
         _close_run(done[0])
     return tuple(done), tuple(refused)
+
+
+@transaction.atomic
+def _finalise_chunk(
+    tenant: Tenant, uids: Sequence[UUID], done: list[Invoice], refused: list[str], *, actor: str, now: datetime
+) -> None:
+    """All that needs no number before the first is taken: until the end nobody else gets one of this series."""
+    ready: list[tuple[Invoice, Document]] = []
+    for invoice, outcome in _composed_together(_locked_drafts(tenant, uids), now=now):
+        try:
+            _refuse_unfit(invoice, now=now, early_reason="")
+            document = _checked(invoice, outcome)
+            _require_second(invoice, document.total, actor=actor, approved_by="")
+        except Refused as refusal:
+            refused.append(f"{invoice.bill_to}: {refusal.reason}")
+        else:
+            ready.append((invoice, document))
+    rows = _rows_of(tenant.pk, [invoice for invoice, _ in ready])
+    for invoice, document in ready:
+        try:
+            _finish(tenant, invoice, document, rows=rows[invoice.pk], actor=actor, now=now)
+        except Refused as refusal:
+            refused.append(f"{invoice.bill_to}: {refusal.reason}")
+        else:
+            # what is read again if somebody looks: of a whole month it would be gigabytes
+            invoice.__dict__.pop("snapshot")
+            done.append(invoice)
 
 
 def _locked_drafts(tenant: Tenant, invoice_uids: Sequence[UUID]) -> list[Invoice]:
@@ -176,9 +188,20 @@ def _refuse_unfit(invoice: Invoice, *, now: datetime, early_reason: str) -> None
 
 
 def _finish(
-    tenant: Tenant, invoice: Invoice, document: Document, *, actor: str, now: datetime, reason: str = ""
+    tenant: Tenant,
+    invoice: Invoice,
+    document: Document,
+    *,
+    rows: Sequence[InvoiceLine],
+    actor: str,
+    now: datetime,
+    reason: str = "",
 ) -> None:
-    _freeze(invoice, document, actor=actor, now=now)
+    today = local_day(now, zone=invoice.run.timezone)
+    invoice.issued_on, invoice.due_on = today, today + timedelta(days=invoice.bill_to.terms_days)
+    invoice.number = take_number(invoice.seller, issued_on=today)
+    bind(invoice.run, {document.key: document})
+    _freeze(invoice, document, rows=rows, actor=actor, now=now)
     _collect(invoice, now=now)
     _audit(tenant, invoice, action="invoice.finalised", actor=actor, now=now, reason=reason)
 
@@ -197,16 +220,18 @@ def _checked(invoice: Invoice, document: Document | None) -> Document:
     return document
 
 
-def _freeze(invoice: Invoice, document: Document, *, actor: str, now: datetime) -> None:
-    """Everything but the number first, so that the series is locked for as short as can be."""
-    lines = InvoiceLine.objects.of(invoice.tenant_id).filter(invoice=invoice)
-    rows = list(
-        lines.select_related("subscription__agreement", "client").defer("working", "evidence").order_by("position")
-    )
-    invoice.issued_on = local_day(now, zone=invoice.run.timezone)
-    invoice.due_on = invoice.issued_on + timedelta(days=invoice.bill_to.terms_days)
+def _rows_of(tenant_id: int, invoices: Sequence[Invoice]) -> dict[int, list[InvoiceLine]]:
+    """The stored lines of each, in order, without what their documents hold already; one query."""
+    lines = InvoiceLine.objects.of(tenant_id).filter(invoice__in=invoices).defer("working", "evidence")
+    rows: dict[int, list[InvoiceLine]] = {invoice.pk: [] for invoice in invoices}
+    for line in lines.select_related("subscription__agreement", "client").order_by("invoice_id", "position"):
+        rows[line.invoice_id].append(line)
+    return rows
+
+
+def _freeze(invoice: Invoice, document: Document, *, rows: Sequence[InvoiceLine], actor: str, now: datetime) -> None:
+    """What a numbered document says from now on."""
     invoice.state, invoice.finalised_at, invoice.finalised_by = "final", now, actor
-    invoice.number = take_number(invoice.seller, issued_on=invoice.issued_on)
     invoice.snapshot = snapshot_of(invoice, document, rows=rows, cut_off=invoice.run.cut_off)
     invoice.content_hash = hash_of_plain(invoice.snapshot)
     invoice.save()

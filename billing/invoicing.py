@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Greatest
 
 from billing.adjusting import Adjustments, DocumentKey, bind, free, payers_due, read_adjustments
 from billing.composing import chunks_of, compose_again, period_of
@@ -22,9 +24,10 @@ from billing.deltas import payers_billed_lately, read_deltas
 from billing.documents import Document, compose_documents
 from billing.drafts import decisions_of, living_invoices, store_drafts
 from billing.fingerprints import fingerprints_of, same_month
-from billing.models import Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
+from billing.models import BillTo, Invoice, InvoiceLine, InvoiceRun, Seller, Subscription
 from billing.periods import month_from, refuse_unfinished
 from billing.refusals import NotFound, Refused
+from billing.sharing import WHOLE, Share, hold_run
 from msp.tenants import audit
 from msp.tenants.models import Tenant
 
@@ -41,28 +44,37 @@ DECISIONS = {
 }
 
 
-def draft_run(tenant: Tenant, seller: Seller, *, first_day: date, actor: str, now: datetime) -> InvoiceRun:
-    """Draft, or draft again, all invoices of a seller's month as known now. Raises Refused until it is over."""
+def draft_run(
+    tenant: Tenant, seller: Seller, *, first_day: date, actor: str, now: datetime, share: Share = WHOLE
+) -> InvoiceRun:
+    """Draft, or draft again, all invoices of a seller's month as known now, or a share of them.
+
+    Raises Refused until the month is over.
+    """
     if seller.tenant_id != tenant.pk:
         raise NotFound("There is no such seller.")
     period = month_from(first_day)
     known = InvoiceRun.objects.of(tenant).filter(seller=seller, first_day=period.first_day).first()
     refuse_unfinished(period, zone=known.timezone if known else tenant.timezone, now=now)
     run = known or _begin(tenant, seller, period=period, actor=actor, now=now)
-    return redraft(tenant, run, now=now)
+    return redraft(tenant, run, now=now, share=share)
 
 
-def redraft(tenant: Tenant, run: InvoiceRun, *, now: datetime) -> InvoiceRun:
-    """Rebuild the drafts of a run as known now; ``cut_off`` moves only if something changed."""
+def redraft(tenant: Tenant, run: InvoiceRun, *, now: datetime, share: Share = WHOLE) -> InvoiceRun:
+    """Rebuild the drafts of a run as known now; ``cut_off`` moves only if something changed.
+
+    Several processes may each take a ``share`` at the same time; the first one also drops what nobody is charged.
+    """
     period = period_of(run)
     running = subscriptions_of(tenant.pk, seller_id=run.seller_id, period=period)
     payers = {each.agreement.bill_to_id for each in running}
-    for chunk in chunks_of(running, most=CHUNK):
+    for chunk in share.of_all(list(chunks_of(running, most=CHUNK))):
         _redraft_chunk(tenant, run, chunk, bill_to_ids={each.agreement.bill_to_id for each in chunk}, now=now)
-    others = sorted((payers_due(run, cut_off=now) | payers_billed_lately(run)) - payers)
-    for place in range(0, len(others), CHUNK):
-        _redraft_chunk(tenant, run, [], bill_to_ids=set(others[place : place + CHUNK]), now=now)
-    _drop_orphans(tenant, run, payers | set(others))
+    if share.is_first:
+        others = sorted((payers_due(run, cut_off=now) | payers_billed_lately(run)) - payers)
+        for place in range(0, len(others), CHUNK):
+            _redraft_chunk(tenant, run, [], bill_to_ids=set(others[place : place + CHUNK]), now=now)
+        _drop_orphans(tenant, run, payers | set(others))
     run.refresh_from_db()
     return run
 
@@ -123,7 +135,7 @@ def locked_invoice(tenant: Tenant, invoice_uid: UUID, *, with_run: bool = False)
     if found is None:
         raise NotFound("There is no such invoice.")
     if with_run:
-        InvoiceRun.objects.of(tenant).select_for_update().get(pk=found.run_id)
+        hold_run(found.run_id, alone=True)
     locked: Invoice = (
         invoices.select_related("run", "seller", "bill_to").select_for_update(of=("self",)).get(pk=found.pk)
     )
@@ -132,7 +144,8 @@ def locked_invoice(tenant: Tenant, invoice_uid: UUID, *, with_run: bool = False)
 
 def store_replacement(invoice: Invoice, *, now: datetime) -> Invoice | None:
     """A new draft for the period of a voided invoice, with the decisions made about it; None if nothing is charged."""
-    run = InvoiceRun.objects.of(invoice.tenant_id).select_for_update().get(pk=invoice.run_id)
+    hold_run(invoice.run_id, alone=True)
+    run = InvoiceRun.objects.of(invoice.tenant_id).get(pk=invoice.run_id)
     free(invoice)
     document = compose_one(invoice, cut_off=now, lock=True)
     if document is None:
@@ -171,7 +184,9 @@ def _redraft_chunk(
     bill_to_ids: Collection[int],
     now: datetime,
 ) -> None:
-    locked = InvoiceRun.objects.of(tenant).select_for_update().get(pk=run.pk)
+    hold_run(run.pk, alone=False)
+    _hold_payers(tenant, bill_to_ids)
+    locked = InvoiceRun.objects.of(tenant).get(pk=run.pk)
     living = living_invoices(locked, bill_to_ids=bill_to_ids)
     deltas = read_deltas(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True)
     adjustments = read_adjustments(locked, living, bill_to_ids=bill_to_ids, cut_off=now, lock=True).with_deltas(deltas)
@@ -185,8 +200,15 @@ def _redraft_chunk(
     stored = store_drafts(locked, documents, living, now=now, inputs=inputs)
     bind(locked, documents)
     if stored:
-        locked.cut_off, locked.state = now, "draft"
-        locked.save(update_fields=["cut_off", "state"])
+        # the last thing, as other shares wait for this row until the transaction ends; none takes the moment back
+        moment = Greatest("cut_off", Value(now))
+        InvoiceRun.objects.of(tenant).filter(pk=run.pk).update(cut_off=moment, state="draft")
+
+
+def _hold_payers(tenant: Tenant, bill_to_ids: Collection[int]) -> None:
+    """Until the transaction ends: nobody else drafts these payers' documents, not even where there is none yet."""
+    rows = BillTo.objects.of(tenant).filter(pk__in=bill_to_ids).select_for_update(no_key=True).order_by("pk")
+    list(rows.values_list("pk", flat=True))
 
 
 def _compose_rest(

@@ -38,7 +38,7 @@ def snapshot_of(
         "issued_on": invoice.issued_on,
         "due_on": invoice.due_on,
         "currency": invoice.currency,
-        "lines": [_line(row, line) for row, line in zip(rows, document.lines, strict=True)],
+        "lines": [],
         "net": document.net,
         "tax_rate": document.tax_rate,
         "taxes": taxes_record(document.taxes),
@@ -50,6 +50,7 @@ def snapshot_of(
     if invoice.approved_by:
         content["approval"] = {"asked_by": invoice.finalised_by, "approved_by": invoice.approved_by}
     snapshot: dict[str, Any] = plain(content)
+    snapshot["lines"] = [_line(row, line) for row, line in zip(rows, document.lines, strict=True)]
     return snapshot
 
 
@@ -62,8 +63,9 @@ def frozen(invoice: Invoice) -> dict[str, Any]:
 
 
 def _line(row: InvoiceLine, line: ComposedLine) -> dict[str, Any]:
+    """Working and evidence are in JSON's own types ever since they were composed, and most of a document."""
     subscription: Subscription | None = row.subscription
-    return {
+    told = {
         "uid": row.uid,
         "position": row.position,
         "kind": line.kind,
@@ -79,9 +81,8 @@ def _line(row: InvoiceLine, line: ComposedLine) -> dict[str, Any]:
         "amount": line.amount,
         "tax_category": line.tax_category,
         "tax_rate": line.tax_rate,
-        "working": line.working,
-        "evidence": line.evidence,
     }
+    return {**plain(told), "working": line.working, "evidence": line.evidence}
 
 
 def _seller(seller: Seller) -> dict[str, Any]:

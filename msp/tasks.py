@@ -8,11 +8,10 @@ hung gateways and mailboxes stop nothing else.
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -39,6 +38,7 @@ from msp.channels.mailboxes import poll_mailbox
 from msp.channels.models import Mailbox, PullSource
 from msp.channels.polling import Pollers, poll_due
 from msp.channels.pulling import poll_source
+from msp.garbage import collect_seldom
 from msp.outbox.delivering import Deliverer, deliver_due
 
 SECONDS = 45
@@ -64,18 +64,6 @@ def timer(seconds: float = SECONDS) -> Callable[[], bool]:
     """A function that says whether the time is up."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
-
-
-@cache
-def collect_seldom() -> None:
-    """Once in the life of a worker of the line: look for garbage seldom, and never at what was loaded at the start.
-
-    A batch makes tens of thousands of values and drops them by itself; at its usual pace the collector looks at all of
-    them again and again, for a quarter of a sweep's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @app.task

@@ -15,11 +15,10 @@ from typing import Any
 
 from django.db import connection
 
-from billing.finalising import finalise_many
-from billing.invoicing import draft_run
 from billing.models import Agreement, BillTo, Invoice, Plan, Seller, Subscription
 from billing.plans import PlanDraft, make_plan
 from msp.estate.models import Client
+from msp.management.commands.invoice_run import Command
 from msp.partitions import ensure_partitions
 from msp.tenants.models import Tenant
 from tests.bench.ingesting import ask, copy_seconds
@@ -27,6 +26,7 @@ from tests.world import START, make_client, make_server, make_tenant
 
 SELECTIONS_EACH = 10
 MONTH, AFTER = date(2026, 10, 1), datetime(2026, 11, 2, 8, tzinfo=UTC)
+WORKERS = 2
 ACTOR = "bench"
 TIERS: dict[str, Any] = {"tiers": [{"unit_price": "0.10", "up_to": "100"}, {"unit_price": "0.08"}]}
 #: In the order in which they refer to each other; %% is a remainder.
@@ -83,7 +83,8 @@ WHERE tenant_id = %s AND metric = 'protected' GROUP BY client_id, selection_id, 
 class Invoiced:
     """``clients`` with ``entries`` in the ledger; seconds of each step; ``limit``: seconds of aggregate and COPY.
 
-    ``written``: rows that drafting again without a change wrote. ``peak``: MiB of this process afterwards.
+    ``written``: rows that drafting again without a change wrote.
+    ``peak``: MiB of the largest process.
     """
 
     clients: int
@@ -103,16 +104,17 @@ class Invoiced:
 def run_invoices(*, clients: int) -> Invoiced:
     """A month of so many clients. Raises RuntimeError when an invoice is missing, held, or written again."""
     tenant, seller = make_month(clients=clients)
+    command = Command()
     begin = time.perf_counter()
-    run = draft_run(tenant, seller, first_day=MONTH, actor=ACTOR, now=AFTER)
+    run = command.draft(tenant, seller, MONTH, workers=WORKERS, now=AFTER)
     drafted = time.perf_counter()
     before = rows_written()
-    draft_run(tenant, seller, first_day=MONTH, actor=ACTOR, now=AFTER)
+    command.draft(tenant, seller, MONTH, workers=WORKERS, now=AFTER)
     again = time.perf_counter()
     written = rows_written() - before
-    drafts = Invoice.objects.of(tenant).filter(run=run, state="draft", held=[])
-    finalise_many(tenant, list(drafts.values_list("uid", flat=True)), actor=ACTOR, now=AFTER)
+    command.finalise(tenant, seller, run, workers=WORKERS, now=AFTER)
     final = time.perf_counter()
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     if Invoice.objects.of(tenant).filter(state="final").count() != clients:
         raise RuntimeError(f"of {clients:,} clients not every one has a final invoice")
     return Invoiced(
@@ -123,7 +125,7 @@ def run_invoices(*, clients: int) -> Invoiced:
         written=written,
         finalising=final - again,
         limit=aggregate_seconds(tenant.pk) + copy_seconds(("billing_invoiceline",)),
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak=peak / 1024,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from alerts.sweeping import sweep
-from msp.tasks import collect_seldom
+from msp.garbage import collect_seldom
 from tests.bench.estate import make_waiting_jobs
 from tests.bench.ingesting import ask, copy_seconds
 
