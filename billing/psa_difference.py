@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Max
 
 from billing.days import Period
 from billing.models_psa import PsaLine, PsaPush
@@ -94,7 +95,7 @@ def planned_rows(tenant: Tenant, desk: Desk, desks: Desks, *, period: Period, ef
     stated = stated_quantities(tenant, first_day=period.first_day)
     chosen = mapped_lines(tenant, desk)
     names, companies = plan_names(tenant), desks.companies_of(tenant.pk, desk.id)
-    pushes = _pushes(tenant, desk)
+    pushed = _pushed(tenant, desk)
     keys = stated.keys() | chosen.keys()
     clients = Client.objects.of(tenant).in_bulk([client_id for client_id, _ in keys])
     rows = [
@@ -109,7 +110,7 @@ def planned_rows(tenant: Tenant, desk: Desk, desks: Desks, *, period: Period, ef
                 kind="unread",
             ),
             desk,
-            pushes,
+            pushed,
             period=period,
             effective_on=effective_on,
         )
@@ -137,7 +138,8 @@ def read_rows(
             found.append(row)
             continue
         if row.company not in read and (left < 1 or failed >= GIVE_UP_AFTER):
-            found.append(replace(row, kind="problem", problem=NOT_READ))
+            reason = NOT_READ if left < 1 else next(str(each) for each in reversed(read.values()))
+            found.append(replace(row, kind="problem", problem=reason))
             continue
         call = Call(now, max(left, 1), allow_private=allow_private)
         if row.company not in read:
@@ -188,32 +190,38 @@ def _compared(
     return replace(row, kind="same" if line.holds(row.quantity, on=on) else "change", line=line)
 
 
-def _pushes(tenant: Tenant, desk: Desk) -> dict[tuple[str, str], list[PsaPush]]:
-    """What was pushed or waits, the newest first, by line."""
-    found: dict[tuple[str, str], list[PsaPush]] = {}
-    rows = PsaPush.objects.of(tenant).filter(destination_id=desk.id).exclude(state="failed")
-    for row in rows.order_by("-pk"):
-        found.setdefault((row.agreement_id, row.line_id), []).append(row)
-    return found
+@dataclass(frozen=True)
+class _Pushed:
+    """What became of earlier pushes to lines: those on their way, and the latest day from which one counts."""
+
+    waiting: frozenset[tuple[str, str]]
+    latest: Mapping[tuple[str, str], date]
 
 
-def _judged(
-    row: PsaRow, desk: Desk, pushes: Mapping[tuple[str, str], list[PsaPush]], *, period: Period, effective_on: date
-) -> PsaRow:
+def _pushed(tenant: Tenant, desk: Desk) -> _Pushed:
+    rows = PsaPush.objects.of(tenant).filter(destination_id=desk.id)
+    lasting = rows.filter(state__in=("done", "same")).values_list("agreement_id", "line_id")
+    return _Pushed(
+        waiting=frozenset(rows.filter(state="waiting").values_list("agreement_id", "line_id")),
+        latest={(one, other): day for one, other, day in lasting.annotate(day=Max("effective_on"))},
+    )
+
+
+def _judged(row: PsaRow, desk: Desk, pushed: _Pushed, *, period: Period, effective_on: date) -> PsaRow:
     """What our own books already say about a row."""
     if not row.company:
         sentence = f"{row.client.name} has no company in {desk.name}: choose it at the destination, under Companies."
         return replace(row, kind="unmapped", problem=sentence)
     if row.chosen is None:
         return replace(row, kind="unmapped", problem="No agreement line is chosen for this plan.")
-    before = pushes.get((row.chosen.agreement_id, row.chosen.line_id), [])
-    if any(push.state == "waiting" for push in before):
+    place = (row.chosen.agreement_id, row.chosen.line_id)
+    if place in pushed.waiting:
         return replace(row, kind="waiting", problem="A quantity is on its way.")
-    problem = _problem(row, desk, before, period=period, effective_on=effective_on)
+    problem = _problem(row, desk, pushed.latest.get(place), period=period, effective_on=effective_on)
     return replace(row, kind="problem", problem=problem) if problem else row
 
 
-def _problem(row: PsaRow, desk: Desk, before: Sequence[PsaPush], *, period: Period, effective_on: date) -> str:
+def _problem(row: PsaRow, desk: Desk, latest: date | None, *, period: Period, effective_on: date) -> str:
     """Why a mapped row cannot be pushed, as a sentence; "" if it can."""
     if row.stated is None or row.quantity is None:
         return f"No invoice line of {period.first_day:%B %Y} charges this plan: draft the month, or take the line away."
@@ -221,9 +229,8 @@ def _problem(row: PsaRow, desk: Desk, before: Sequence[PsaPush], *, period: Peri
         return f"Its draft is held: {row.stated.held[0]}"
     if desk.system.WHOLE and row.quantity != row.quantity.to_integral_value():
         return f"{desk.system.LABEL} counts whole units: choose at the line that quantities are rounded up."
-    later = next((push for push in before if push.effective_on > effective_on), None)
-    if later is not None:
-        return f"A quantity that counts from {later.effective_on} was pushed already: an earlier one would undo it."
+    if latest is not None and latest > effective_on:
+        return f"A quantity that counts from {latest} was pushed already: an earlier one would undo it."
     return ""
 
 

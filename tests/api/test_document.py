@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from http import HTTPStatus
@@ -29,6 +32,7 @@ from msp.ingest.models import AssignmentRule, InboxItem
 from msp.outbox.lanes import mark
 from tests.api.conftest import NOW, Caller
 from tests.api.things import Things, make_incident, make_ticket
+from tests.billing.psa_desks import connected
 from tests.world import START, World, make_client, make_job
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -50,7 +54,18 @@ def read_command(command: str, values: dict[str, str]) -> tuple[str, str, Any]:
 
 
 @pytest.fixture
-def values(things: Things, world: World) -> dict[str, str]:
+def psa_uid(world: World, request: pytest.FixtureRequest, settings: Any) -> Iterator[str]:
+    """The uid of a destination that keeps agreements, for the commands that ask one."""
+    with ExitStack() as stack:
+        if "psa-" not in request.node.name:
+            yield ""
+            return
+        settings.BACKLEDGER = replace(settings.BACKLEDGER, allow_private_destinations=True)
+        yield str(connected(world, "connectwise", stack)[0].uid)
+
+
+@pytest.fixture
+def values(things: Things, world: World, psa_uid: str) -> dict[str, str]:
     own = things.own
     named: dict[str, Any] = {
         "CLIENT": own.client,
@@ -89,7 +104,8 @@ def values(things: Things, world: World) -> dict[str, str]:
     discount = DiscountDraft(name="d", percent=Decimal(1), starts_on=START.date())
     named["DISCOUNT"] = give_discount(world.tenant, agreement, draft=discount, actor="T", now=START)
     named["PROPOSED"] = make_job(world.tenant, world.server, world.client, "second", state="proposed")
-    return {"BL_KEY": "KEY", "BACKLEDGER": "HOST"} | {name: str(row.uid) for name, row in named.items()}
+    known = {"BL_KEY": "KEY", "BACKLEDGER": "HOST", "PSA": psa_uid, "PLAN": f"plan-{own.client.pk}"}
+    return known | {name: str(row.uid) for name, row in named.items()}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command.split("/api/v1/")[1].strip('" \n') for command in COMMANDS])

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 
 from alerts import agreement_desks
-from alerts.models import ClientCompany, Destination
+from alerts.models import Destination
 from billing.finalising import finalise
 from billing.models import Invoice, Subscription
 from billing.models_psa import PsaLine, PsaPush
@@ -38,11 +37,12 @@ from msp.outbox.delivering import deliver_due
 from msp.outbox.models import Lane
 from msp.tenants.models import AuditEntry
 from tests.billing.months import ACTOR
+from tests.billing.psa_desks import connected
 from tests.dashboard.books import Books, keep_books
 from tests.dashboard.scene import browser_of
 from tests.doubles.agreements import Agreements
 from tests.integrations.tickets.configs import a_call
-from tests.world import START, World
+from tests.world import World
 
 NOW = datetime.now(UTC)
 
@@ -100,17 +100,6 @@ class Psa:
 
     def written(self) -> list[float]:
         return [quantity for line in self.double.lines for quantity, _ in line.changes]
-
-
-def connected(world: World, name: str, stack: ExitStack) -> tuple[Destination, Any]:
-    made = import_module(f"tests.doubles.desks.{name}").bench(stack)
-    row = Destination.objects.of(world.tenant).create(
-        name="Desk", gateway=name, config=dict(made.stored), created_at=START
-    )
-    ClientCompany.objects.of(world.tenant).create(
-        destination=row, client=world.client, company_id="17", name="Acme Dental", chosen_at=START
-    )
-    return row, made.desk
 
 
 @pytest.fixture
